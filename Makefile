@@ -1,0 +1,35 @@
+# Bulkhead. `make run` shows it, `make test` proves it, `make install` installs it.
+PREFIX  ?= /usr/local
+DESTDIR ?=
+GO      ?= go
+export CGO_ENABLED = 0
+
+build:
+	@mkdir -p bin
+	$(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
+
+run: build
+	@sh scripts/run
+
+# Everything, as CI runs it: fetches peers into a cache folder, changes nothing
+# of the system. Tests that need root, network namespaces or a peer say so when
+# they skip; with CI=true they fail instead.
+test: build
+	@sh scripts/test
+
+install: build
+	@sh scripts/install "$(DESTDIR)" "$(PREFIX)"
+
+bench: build
+	@sh scripts/bench all
+bench-%: build
+	@sh scripts/bench $*
+
+# 10 CPU-minutes a target at most in CI's budget; FUZZTIME=1h on demand.
+fuzz:
+	@sh scripts/fuzz
+
+clean:
+	rm -rf bin dist run
+
+.PHONY: build run test install bench fuzz clean

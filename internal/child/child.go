@@ -1,0 +1,115 @@
+// Package child runs other programs the way chain-loading tools do: search in
+// PATH, edits of the environment, exec (compat: daemontools.md section 1.5).
+package child
+
+import (
+	"os"
+	"strings"
+	"syscall"
+
+	"bulkhead/internal/prog"
+)
+
+// defaultPath is used when PATH is unset (compat: daemontools.md section 1.5).
+const defaultPath = "/bin:/usr/bin"
+
+// Edit changes one variable of an environment. Unset removes it.
+type Edit struct {
+	Name, Value string
+	Unset       bool
+}
+
+// Environ applies edits in order to a copy of base: the first existing entry
+// of that name is removed (its slot is refilled by the last entry), then the
+// new entry is appended. Only the first duplicate goes. No sorting.
+func Environ(base []string, edits []Edit) []string {
+	out := append([]string(nil), base...)
+	for _, e := range edits {
+		for i, v := range out {
+			if strings.HasPrefix(v, e.Name) && len(v) > len(e.Name) && v[len(e.Name)] == '=' {
+				out[i] = out[len(out)-1]
+				out = out[:len(out)-1]
+				break
+			}
+		}
+		if !e.Unset {
+			out = append(out, e.Name+"="+e.Value)
+		}
+	}
+	return out
+}
+
+// Exec replaces this process by argv with environment env, searching PATH of
+// the caller's own starting environment. It returns only on failure, with
+// "NAME: fatal: unable to run PROG: reason", exit 111.
+func Exec(argv, env []string) error {
+	return prog.Fatal("unable to run "+argv[0], TryExec(argv, env))
+}
+
+// TryExec is Exec that returns the bare error.
+func TryExec(argv, env []string) error {
+	if strings.IndexByte(argv[0], '/') >= 0 {
+		return syscall.Exec(argv[0], argv, env)
+	}
+	return eachCandidate(argv[0], func(file string) error { return syscall.Exec(file, argv, env) })
+}
+
+// Find gives the file that Exec would run: the first candidate of the search
+// that is an executable regular file. For programs that must start others
+// through fork and exec in one call.
+func Find(program string) (string, error) {
+	try := func(file string) error {
+		var st syscall.Stat_t
+		if err := syscall.Stat(file, &st); err != nil {
+			return err
+		}
+		if st.Mode&syscall.S_IFMT == syscall.S_IFDIR {
+			return syscall.EACCES
+		}
+		const xOK = 1 // X_OK of unistd.h
+		return syscall.Access(file, xOK)
+	}
+	if strings.IndexByte(program, '/') >= 0 {
+		return program, nil
+	}
+	var found string
+	err := eachCandidate(program, func(file string) error {
+		err := try(file)
+		if err == nil {
+			found = file
+			return nil
+		}
+		return err
+	})
+	if found != "" {
+		return found, nil
+	}
+	return "", err
+}
+
+// eachCandidate tries program in each element of PATH: ENOENT goes on
+// silently; EACCES, EPERM and EISDIR are remembered and the search goes on;
+// any other result ends it.
+func eachCandidate(program string, try func(file string) error) error {
+	path, ok := os.LookupEnv("PATH")
+	if !ok {
+		path = defaultPath
+	}
+	var remembered error
+	for _, dir := range strings.Split(path, ":") {
+		if dir == "" {
+			dir = "."
+		}
+		switch err := try(dir + "/" + program); err {
+		case syscall.ENOENT:
+		case syscall.EACCES, syscall.EPERM, syscall.EISDIR:
+			remembered = err
+		default:
+			return err
+		}
+	}
+	if remembered != nil {
+		return remembered
+	}
+	return syscall.ENOENT
+}
