@@ -1,31 +1,73 @@
 // Package sandbox puts a program into its box, from one declaration: chroot,
-// own uid and gid, no new privileges, Landlock, seccomp, resource limits. The
-// order is the security (compat: djbdns.md section 1.2).
+// own uid and gid, no capabilities, no new privileges, Landlock, seccomp,
+// resource limits. The order is the security:
+//
+//	ROOT     chdir, chroot                    sandbox.go  (compat: djbdns.md 1.2)
+//	GID UID  bounding set, setgid, setuid     ids.go
+//	limits   core files, open files           ids.go
+//	landlock files and ports                  landlock.go
+//	seccomp  system calls and their arguments seccomp.go
+//
+// What a hijacked program could still reach is in docs/compartments.md, made
+// from the same declarations and from attempts to break out of each box.
 package sandbox
 
 import (
 	"os"
+	"strings"
 	"syscall"
 
 	"bulkhead/internal/env"
 	"bulkhead/internal/prog"
-	"bulkhead/internal/scan"
 )
 
-// Decl says what one program needs after its start. Everything it does not
-// name is taken away.
+// Decl says what one program needs once it has started. Everything it does not
+// name is taken away. It stands next to the program's main.
 type Decl struct {
 	Program string
-	Read    []string // files and folders it reads, relative to ROOT
-	Write   []string // folders it writes in, relative to ROOT
-	Sockets []string // sockets it makes after Enter: "udp", "tcp", "unix"
-	Exec    bool     // whether it may start programs
+	Job     string // what it does, a few words for tables and manual pages
+
+	// Files, relative to ROOT; "." is ROOT itself. A program that is not
+	// confined to a ROOT names absolute paths. Files that are replaced by
+	// rename are named by their folder: Landlock rules hold to inodes.
+	Read  []string
+	Write []string
+
+	// Sockets it makes after Enter: "udp", "tcp", "unix". Those made before
+	// stay usable and need no mention.
+	Sockets []string
+	// Ports, if not empty, are the only ones its new TCP sockets (and, where
+	// the kernel can say it, UDP sockets) connect to.
+	Ports []uint16
+
+	Exec bool // whether it starts programs
+
+	// Calls are the system calls it makes after Enter besides those that
+	// every Go program may make (runtimeCalls). Empty: no seccomp filter.
+	Calls string
+
+	// Files is the most descriptors it may have open; 0 leaves the limit.
+	Files uint64
 }
 
-// Enter confines the process: ROOT, GID and UID come from the environment, in
+// The walls, by the names that REQUIRE and the log line use.
+const (
+	wallChroot   = "chroot"
+	wallUID      = "uid"
+	wallCaps     = "capabilities"
+	wallNoNew    = "no_new_privs"
+	wallLandlock = "landlock"
+	wallSeccomp  = "seccomp"
+)
+
+// Enter confines a server. ROOT, GID and UID come from the environment, in
 // this order and with the messages of the old programs. Without root
-// privileges chroot and the change of ids are left out; what a user can do is
-// done all the same.
+// privileges chroot and the change of ids are left out, and Landlock keeps the
+// process inside ROOT instead.
+//
+// Walls that this kernel or user can not raise are named in one warning;
+// REQUIRE in the environment, a list like "landlock,seccomp", makes the lack
+// of those fatal.
 func Enter(d Decl) error {
 	root, err := env.Require("ROOT")
 	if err != nil {
@@ -34,42 +76,82 @@ func Enter(d Decl) error {
 	if err := os.Chdir(root); err != nil {
 		return prog.Fatal("unable to chdir to "+root, err)
 	}
-	if os.Geteuid() != 0 {
-		return nil
+	var missing lack
+	if os.Geteuid() == 0 {
+		if err := syscall.Chroot("."); err != nil {
+			return prog.Fatal("unable to chroot to "+root, err)
+		}
+		// chroot does not move the working directory; ROOT is "/" from now on
+		if err := os.Chdir("/"); err != nil {
+			return prog.Fatal("unable to chdir to "+root, err)
+		}
+		if err := dropIDs(); err != nil {
+			return err
+		}
+	} else {
+		missing.add(wallChroot, errNotRoot)
+		missing.add(wallUID, errNotRoot)
 	}
-	if err := syscall.Chroot("."); err != nil {
-		return prog.Fatal("unable to chroot to "+root, err)
-	}
-	gid, err := id("GID")
-	if err != nil {
-		return err
-	}
-	if err := syscall.Setgroups([]int{gid}); err != nil {
-		return prog.Fatal("unable to setgid", err)
-	}
-	if err := syscall.Setgid(gid); err != nil {
-		return prog.Fatal("unable to setgid", err)
-	}
-	uid, err := id("UID")
-	if err != nil {
-		return err
-	}
-	if err := syscall.Setuid(uid); err != nil {
-		return prog.Fatal("unable to setuid", err)
-	}
-	return nil
+	return confine(d, missing)
 }
 
-// id reads $UID or $GID. A server never runs as root: 0, empty and what is no
-// number are errors, where 1.05 took them as 0 (docs/differences.md).
-func id(name string) (int, error) {
-	v, err := env.Require(name)
-	if err != nil {
-		return 0, err
+// Confine is Enter without ROOT, UID and GID: for tools that run as the user
+// who calls them and parse what strangers send.
+func Confine(d Decl) error { return confine(d, nil) }
+
+func confine(d Decl, missing lack) error {
+	if err := dropCapabilities(); err != nil {
+		missing.add(wallCaps, err)
 	}
-	n, used := scan.Number(v)
-	if used == 0 || used != len(v) || n == 0 || n > 1<<31 {
-		return 0, prog.Fatal("$"+name+" must be a number above 0, not \""+v+"\"", nil)
+	setLimits(d)
+	if err := noNewPrivs(); err != nil {
+		missing.add(wallNoNew, err)
 	}
-	return int(n), nil
+	if err := restrictFiles(d); err != nil {
+		missing.add(wallLandlock, err)
+	} else if !d.Exec {
+		mark(wallLandlock)
+	}
+	// last, because it takes away the calls that the others need
+	if d.Calls != "" {
+		if err := filterCalls(d); err != nil {
+			missing.add(wallSeccomp, err)
+		}
+	}
+	attempts(d)
+	return missing.report()
+}
+
+// lack collects the walls that do not stand.
+type lack []missingWall
+
+type missingWall struct {
+	name string
+	err  error
+}
+
+type textError string
+
+func (e textError) Error() string { return string(e) }
+
+const errNotRoot = textError("not root")
+
+func (l *lack) add(wall string, err error) { *l = append(*l, missingWall{wall, err}) }
+
+// report prints the one line, or makes the error that REQUIRE asks for.
+func (l lack) report() error {
+	if len(l) == 0 {
+		return nil
+	}
+	var list []string
+	for _, m := range l {
+		list = append(list, m.name+" ("+m.err.Error()+")")
+		for _, r := range strings.FieldsFunc(os.Getenv("REQUIRE"), func(r rune) bool { return r == ',' || r == ' ' }) {
+			if r == m.name {
+				return prog.Fatal("wall missing that $REQUIRE asks for: "+m.name, m.err)
+			}
+		}
+	}
+	prog.Warn("walls missing: "+strings.Join(list, ", "), nil)
+	return nil
 }

@@ -1,0 +1,131 @@
+package sandbox
+
+import (
+	"strings"
+	"testing"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// vm runs the filter as the kernel would and gives its verdict.
+func vm(t *testing.T, d Decl) func(nr uint32, args ...uint32) uint32 {
+	t.Helper()
+	raw, err := assemble(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ins, ok := bpf.Disassemble(raw)
+	if !ok {
+		t.Fatal("filter does not disassemble")
+	}
+	return func(nr uint32, args ...uint32) uint32 {
+		data := make([]byte, 64)
+		// The filter's loads are in the machine's order; x/net's machine is
+		// big endian, so the words are laid out big endian here.
+		put := func(off int, v uint32) {
+			data[off], data[off+1], data[off+2], data[off+3] = byte(v>>24), byte(v>>16), byte(v>>8), byte(v)
+		}
+		put(dataNr, nr)
+		put(dataArch, auditArch)
+		for i, a := range args {
+			put(dataArgs+8*i, a)
+		}
+		// bpf.VM gives the return value through packet length semantics
+		v, err := run(ins, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// run is a small classic BPF machine for the instructions assemble uses.
+func run(ins []bpf.Instruction, data []byte) (uint32, error) {
+	var a uint32
+	for pc := 0; ; pc++ {
+		switch i := ins[pc].(type) {
+		case bpf.LoadAbsolute:
+			b := data[i.Off:]
+			a = uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
+		case bpf.ALUOpConstant:
+			a &= i.Val
+		case bpf.JumpIf:
+			eq := a == i.Val
+			if i.Cond == bpf.JumpNotEqual {
+				eq = !eq
+			}
+			if eq {
+				pc += int(i.SkipTrue)
+			} else {
+				pc += int(i.SkipFalse)
+			}
+		case bpf.RetConstant:
+			return i.Val, nil
+		default:
+			return 0, textError("instruction the test does not know")
+		}
+	}
+}
+
+func TestFilterVerdicts(t *testing.T) {
+	const allow, deny = unix.SECCOMP_RET_ALLOW, unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
+	reader := vm(t, Decl{Calls: "recvmmsg openat socket"})
+	writer := vm(t, Decl{Calls: "openat socket", Write: []string{"."}, Sockets: []string{"tcp", "unix"}})
+	for _, c := range []struct {
+		what string
+		got  uint32
+		want uint32
+	}{
+		{"own call", reader(unix.SYS_RECVMMSG), allow},
+		{"runtime's call", reader(unix.SYS_FUTEX), allow},
+		{"exec", reader(unix.SYS_EXECVE), deny},
+		{"open for reading", reader(unix.SYS_OPENAT, 0, 0, unix.O_RDONLY|unix.O_CLOEXEC), allow},
+		{"open for writing", reader(unix.SYS_OPENAT, 0, 0, unix.O_WRONLY), deny},
+		{"open read and write", reader(unix.SYS_OPENAT, 0, 0, unix.O_RDWR), deny},
+		{"create", reader(unix.SYS_OPENAT, 0, 0, unix.O_CREAT), deny},
+		{"writer opens for writing", writer(unix.SYS_OPENAT, 0, 0, unix.O_WRONLY|unix.O_CREAT), allow},
+		{"thread", reader(unix.SYS_CLONE, unix.CLONE_THREAD|unix.CLONE_VM), allow},
+		{"process", reader(unix.SYS_CLONE, uint32(unix.SIGCHLD)), deny},
+		{"executable memory", reader(unix.SYS_MMAP, 0, 0, unix.PROT_READ|unix.PROT_EXEC), deny},
+		{"plain memory", reader(unix.SYS_MMAP, 0, 0, unix.PROT_READ|unix.PROT_WRITE), allow},
+		{"IPv4 UDP socket", reader(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC), allow},
+		{"IPv6 UDP socket", reader(unix.SYS_SOCKET, unix.AF_INET6, unix.SOCK_DGRAM), allow},
+		{"TCP socket", reader(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_STREAM), deny},
+		{"unix socket", reader(unix.SYS_SOCKET, unix.AF_UNIX, unix.SOCK_DGRAM), deny},
+		{"crypto socket", reader(unix.SYS_SOCKET, unix.AF_ALG, unix.SOCK_DGRAM), deny},
+		{"writer's TCP socket", writer(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_STREAM), allow},
+		{"writer's unix socket", writer(unix.SYS_SOCKET, unix.AF_UNIX, unix.SOCK_STREAM), allow},
+		{"naming memory", reader(unix.SYS_PRCTL, unix.PR_SET_VMA), allow},
+		{"other prctl", reader(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE), deny},
+		{"signal to another process", reader(unix.SYS_TGKILL, 1), deny},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %#x, want %#x", c.what, c.got, c.want)
+		}
+	}
+}
+
+func TestForeignArchitectureKills(t *testing.T) {
+	raw, _ := assemble(Decl{Calls: "read"})
+	ins, _ := bpf.Disassemble(raw)
+	data := make([]byte, 64)
+	data[dataArch] = 1
+	if v, _ := run(ins, data); v != unix.SECCOMP_RET_KILL_PROCESS {
+		t.Fatalf("%#x", v)
+	}
+}
+
+func TestUnknownCallIsAnError(t *testing.T) {
+	if _, err := assemble(Decl{Calls: "no_such_call"}); err == nil {
+		t.Fatal("accepted")
+	}
+}
+
+func TestBothProcessorsKnowTheRuntimesCalls(t *testing.T) {
+	for _, c := range strings.Fields(runtimeCalls) {
+		if _, ok := callNumbers[c]; !ok {
+			t.Errorf("%s", c)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package sandbox
+
+import (
+	"os"
+	"runtime"
+	"strings"
+	"unsafe"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// runtimeCalls are what the Go runtime itself may do at any time after start:
+// scheduling, memory, signals, threads, messages on standard error, and the
+// watch on the number of usable processors that Go 1.25 brought. The test
+// TestRuntimeCalls finds each of them in use under stress.
+const runtimeCalls = "futex nanosleep sched_yield madvise mmap munmap " +
+	"rt_sigreturn rt_sigprocmask rt_sigaction sigaltstack gettid getpid tgkill " +
+	"clone exit exit_group write prctl sched_getaffinity pread64 restart_syscall"
+
+// guard is a condition on one argument of a call: it is allowed only if the
+// argument & mask == want. The lower 32 bits are compared: every guarded
+// argument is an int to the kernel, or has no meaning above bit 31.
+type guard struct {
+	arg        int
+	mask, want uint32
+}
+
+// guards narrows calls that could do more than their use here. A call may
+// stand several times: all must hold.
+func guards(d Decl) map[string][]guard {
+	g := map[string][]guard{
+		// threads, never processes
+		"clone": {{arg: 0, mask: unix.CLONE_THREAD, want: unix.CLONE_THREAD}},
+		// no memory that is executable: what is injected does not run
+		"mmap":     {{arg: 2, mask: unix.PROT_EXEC, want: 0}},
+		"mprotect": {{arg: 2, mask: unix.PROT_EXEC, want: 0}},
+		// the runtime names its memory areas; nothing else
+		"prctl": {{arg: 0, mask: ^uint32(0), want: unix.PR_SET_VMA}},
+		// signals to itself only (the runtime preempts its threads so)
+		"tgkill": {{arg: 0, mask: ^uint32(0), want: uint32(os.Getpid())}},
+	}
+	if len(d.Write) == 0 {
+		g["openat"] = []guard{{arg: 2, want: 0,
+			mask: unix.O_WRONLY | unix.O_RDWR | unix.O_CREAT | unix.O_TRUNC | unix.O_APPEND}}
+	}
+	if !has(d.Sockets, "unix") {
+		// AF_INET is 2 and AF_INET6 is 10: alike but for bit 3
+		g["socket"] = []guard{{arg: 0, mask: ^uint32(8), want: unix.AF_INET}}
+	}
+	if !has(d.Sockets, "tcp") {
+		g["socket"] = append(g["socket"], guard{arg: 1, mask: 0xF, want: unix.SOCK_DGRAM})
+	}
+	return g
+}
+
+// Offsets into struct seccomp_data (linux/seccomp.h), bytes.
+const (
+	dataNr   = 0
+	dataArch = 4
+	dataArgs = 16 // 8 bytes each; the lower half comes first on little-endian machines
+)
+
+const errNoFilter = textError("no list of system calls for this kind of processor")
+
+// filterCalls installs the seccomp filter on all threads: calls that are not
+// allowed fail with EPERM, so that an attempt is refused and the server lives;
+// calls of another architecture kill.
+func filterCalls(d Decl) error {
+	if len(callNumbers) == 0 {
+		return errNoFilter
+	}
+	prog, err := assemble(d)
+	if err != nil {
+		return err
+	}
+	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: (*unix.SockFilter)(unsafe.Pointer(&prog[0]))}
+	r, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
+		unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&fprog)))
+	runtime.KeepAlive(prog)
+	if e != 0 {
+		return e
+	}
+	if r != 0 {
+		return textError("a thread has another filter")
+	}
+	return nil
+}
+
+// CallList gives the names a program may call, its own first: they are the
+// frequent ones and stand first in the filter. No name stands twice.
+func CallList(d Decl) []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, c := range strings.Fields(d.Calls + " " + runtimeCalls) {
+		if !seen[c] {
+			seen[c] = true
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+func assemble(d Decl) ([]bpf.RawInstruction, error) {
+	ins := []bpf.Instruction{
+		bpf.LoadAbsolute{Off: dataArch, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: auditArch, SkipTrue: 1},
+		bpf.RetConstant{Val: unix.SECCOMP_RET_KILL_PROCESS},
+		bpf.LoadAbsolute{Off: dataNr, Size: 4},
+	}
+	const deny = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
+	g := guards(d)
+	for _, name := range CallList(d) {
+		nr, ok := callNumbers[name]
+		if !ok {
+			if noSuchCall[name] { // exists on other processors only
+				continue
+			}
+			return nil, textError("unknown system call " + name)
+		}
+		var body []bpf.Instruction
+		for _, c := range g[name] {
+			body = append(body,
+				bpf.LoadAbsolute{Off: dataArgs + 8*uint32(c.arg), Size: 4},
+				bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: c.mask},
+				bpf.JumpIf{Cond: bpf.JumpEqual, Val: c.want, SkipTrue: 1},
+				bpf.RetConstant{Val: deny},
+			)
+		}
+		body = append(body, bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW})
+		ins = append(ins, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: nr, SkipTrue: uint8(len(body))})
+		ins = append(ins, body...)
+	}
+	ins = append(ins, bpf.RetConstant{Val: deny})
+	return bpf.Assemble(ins)
+}
