@@ -40,25 +40,19 @@ func restrictFiles(d Decl) error {
 	for _, p := range d.Write {
 		rules = appendRule(rules, p, writeRights)
 	}
-	if err := landlock.V10.BestEffort().RestrictPaths(rules...); err != nil {
-		return err
-	}
-	var ports []landlock.Rule
-	switch {
-	case len(d.Ports) > 0:
-		for _, p := range d.Ports {
-			ports = append(ports, landlock.ConnectTCP(p))
+	// V9 and not later: V10 would also judge where the sockets made before may
+	// send UDP packets, and which random source ports others bind to.
+	walls := landlock.V9.BestEffort()
+	if has(d.Sockets, "tcp") && len(d.Ports) == 0 {
+		if err := walls.RestrictPaths(rules...); err != nil {
+			return err
 		}
-	case has(d.Sockets, "tcp"):
-		// any port: nothing to say about TCP
-		return scope()
+		return walls.RestrictScoped()
 	}
-	// V4 and not later: UDP rules of V10 would need bind rules for every
-	// random source port
-	if err := landlock.V4.BestEffort().RestrictNet(ports...); err != nil {
-		return err
+	for _, p := range d.Ports {
+		rules = append(rules, landlock.ConnectTCP(p))
 	}
-	return scope()
+	return walls.Restrict(rules...)
 }
 
 // appendRule grants rights below p. A relative file counts as its folder,
@@ -78,8 +72,6 @@ func appendRule(rules []landlock.Rule, p string, rights landlock.AccessFSSet) []
 	}
 	return append(rules, landlock.PathAccess(rights, p))
 }
-
-func scope() error { return landlock.V6.BestEffort().RestrictScoped() }
 
 func has(list []string, s string) bool {
 	for _, x := range list {
