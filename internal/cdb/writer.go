@@ -1,0 +1,291 @@
+package cdb
+
+import (
+	"encoding/binary"
+	"io"
+	"runtime"
+	"sync/atomic"
+)
+
+// Writer makes a database. Records come one by one with Add, or many at a time
+// with Append, in the order in which they shall stand.
+type Writer struct {
+	w     io.WriteSeeker
+	pos   uint64
+	batch Batch // of Add
+	runs  []run
+	limit uint64 // longest classic file; less than maxClassic only in tests
+}
+
+// A Batch is a run of records made ready apart from the file, so that several
+// processors can work at once. Its zero value is empty and ready for use.
+type Batch struct {
+	buf     []byte
+	entries []entry
+	off     *[tables + 1]uint32 // set by Seal
+}
+
+// entry is what the hash tables need to know of a record: pos counts from the
+// start of its batch.
+type entry struct{ hash, pos uint32 }
+
+// run remembers the entries of a batch that has been written, ordered by table
+// and inside a table by insertion: 8 bytes a record is all the memory that
+// writing takes.
+type run struct {
+	base    uint64
+	off     *[tables + 1]uint32
+	entries []entry
+}
+
+// batchLen is the size in bytes at which Add hands its batch to the file:
+// large enough that a run's 1 KiB of offsets does not matter.
+const batchLen = 1 << 18
+
+// Add appends a record to the batch.
+func (b *Batch) Add(key, data []byte) error {
+	if uint64(len(key)) > maxClassic || uint64(len(data)) > maxClassic || uint64(len(b.buf)) > maxClassic {
+		return ErrFull
+	}
+	b.entries = append(b.entries, entry{Hash(key), uint32(len(b.buf))})
+	b.buf = binary.LittleEndian.AppendUint32(b.buf, uint32(len(key)))
+	b.buf = binary.LittleEndian.AppendUint32(b.buf, uint32(len(data)))
+	b.buf = append(b.buf, key...)
+	b.buf = append(b.buf, data...)
+	return nil
+}
+
+// Len is the number of bytes that the records take so far.
+func (b *Batch) Len() int { return len(b.buf) }
+
+// Count is the number of records so far.
+func (b *Batch) Count() int { return len(b.entries) }
+
+// Reset empties the batch and keeps its memory.
+func (b *Batch) Reset() { b.buf, b.entries, b.off = b.buf[:0], b.entries[:0], nil }
+
+// Seal sorts what the hash tables need, the dear part of Append, which may so
+// be done on another processor. No Add may follow before Reset.
+func (b *Batch) Seal() {
+	var off [tables + 1]uint32
+	for _, e := range b.entries {
+		off[e.hash%tables+1]++
+	}
+	for t := 0; t < tables; t++ {
+		off[t+1] += off[t]
+	}
+	sorted := make([]entry, len(b.entries))
+	fill := off
+	for _, e := range b.entries {
+		t := e.hash % tables
+		sorted[fill[t]] = e
+		fill[t]++
+	}
+	b.off = &off
+	b.entries = sorted
+}
+
+// NewWriter starts a database at the beginning of w, which must be empty.
+func NewWriter(w io.WriteSeeker) *Writer {
+	return &Writer{w: w, limit: maxClassic}
+}
+
+// start leaves room for the header.
+func (w *Writer) start() error {
+	if w.pos != 0 {
+		return nil
+	}
+	w.pos = HeaderLen
+	_, err := w.w.Write(make([]byte, HeaderLen))
+	return err
+}
+
+// Add appends a record.
+func (w *Writer) Add(key, data []byte) error {
+	if err := w.batch.Add(key, data); err != nil {
+		return err
+	}
+	if w.batch.Len() >= batchLen {
+		return w.flush()
+	}
+	return nil
+}
+
+func (w *Writer) flush() error {
+	if w.batch.Count() == 0 {
+		return nil
+	}
+	b := w.batch
+	w.batch = Batch{buf: b.buf[:0]}
+	return w.appendBatch(&b)
+}
+
+// Append writes the records of b behind those already there. Afterwards b may
+// be Reset and used again.
+func (w *Writer) Append(b *Batch) error {
+	if err := w.flush(); err != nil {
+		return err
+	}
+	return w.appendBatch(b)
+}
+
+func (w *Writer) appendBatch(b *Batch) error {
+	if err := w.start(); err != nil {
+		return err
+	}
+	if b.Count() == 0 {
+		return nil
+	}
+	if b.off == nil {
+		b.Seal()
+	}
+	w.runs = append(w.runs, run{w.pos, b.off, b.entries})
+	b.entries = nil // the run keeps them
+	w.pos += uint64(len(b.buf))
+	_, err := w.w.Write(b.buf)
+	return err
+}
+
+// Finish writes the hash tables and the header. It neither syncs nor closes.
+func (w *Writer) Finish() error {
+	if err := w.flush(); err != nil {
+		return err
+	}
+	if err := w.start(); err != nil {
+		return err
+	}
+	var slots, base [tables]uint64
+	for _, r := range w.runs {
+		for t := 0; t < tables; t++ {
+			slots[t] += 2 * uint64(r.off[t+1]-r.off[t])
+		}
+	}
+	total := uint64(0)
+	for _, n := range slots {
+		total += n
+	}
+	wide := w.pos+total*slotLen > w.limit
+	width := uint64(slotLen)
+	if wide {
+		width = slotLen64
+	}
+	for t := range base {
+		base[t] = w.pos
+		w.pos += slots[t] * width
+	}
+	if err := w.writeTables(&slots, wide); err != nil {
+		return err
+	}
+	var header [HeaderLen]byte
+	for t := 0; t < tables; t++ {
+		h := header[t*slotLen:]
+		if wide {
+			binary.LittleEndian.PutUint64(h, mark64)
+			continue
+		}
+		binary.LittleEndian.PutUint32(h, uint32(base[t]))
+		binary.LittleEndian.PutUint32(h[4:], uint32(slots[t]))
+	}
+	if wide {
+		tail := make([]byte, 0, headerLen64)
+		for t := range base {
+			tail = binary.LittleEndian.AppendUint64(tail, base[t])
+			tail = binary.LittleEndian.AppendUint64(tail, slots[t])
+		}
+		tail = append(tail, magic64...)
+		w.pos += uint64(headerLen64)
+		tail = binary.LittleEndian.AppendUint64(tail, w.pos)
+		if _, err := w.w.Write(tail); err != nil {
+			return err
+		}
+	}
+	if _, err := w.w.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	_, err := w.w.Write(header[:])
+	return err
+}
+
+// writeTables fills the tables on all processors and writes them in order. At
+// most two tables a processor are in memory at a time.
+func (w *Writer) writeTables(slots *[tables]uint64, wide bool) error {
+	workers := runtime.GOMAXPROCS(0)
+	var done [tables]chan []byte
+	for t := range done {
+		done[t] = make(chan []byte, 1)
+	}
+	// A table is taken only with a token, and tables are taken in order, so
+	// that the one to be written next always has its token.
+	tokens := make(chan []byte, 2*workers)
+	for range cap(tokens) {
+		tokens <- nil
+	}
+	var next atomic.Int32
+	for range workers {
+		go func() {
+			for {
+				buf, ok := <-tokens
+				t := int(next.Add(1)) - 1
+				if !ok || t >= tables {
+					return
+				}
+				done[t] <- w.table(buf, t, slots[t], wide)
+			}
+		}()
+	}
+	var err error
+	var pending []byte // small tables are written together
+	for t := range done {
+		buf := <-done[t]
+		if err == nil {
+			pending = append(pending, buf...)
+			if len(pending) >= batchLen || t == tables-1 {
+				_, err = w.w.Write(pending)
+				pending = pending[:0]
+			}
+		}
+		tokens <- buf
+	}
+	close(tokens)
+	return err
+}
+
+// table gives the bytes of hash table t, in buf if it is large enough.
+func (w *Writer) table(buf []byte, t int, slots uint64, wide bool) []byte {
+	if slots == 0 {
+		return buf[:0]
+	}
+	width := uint64(slotLen)
+	if wide {
+		width = slotLen64
+	}
+	if n := slots * width; uint64(cap(buf)) < n {
+		buf = make([]byte, n, n+n/8)
+	} else {
+		buf = buf[:n]
+		clear(buf)
+	}
+	for _, r := range w.runs {
+		for _, e := range r.entries[r.off[t]:r.off[t+1]] {
+			pos := r.base + uint64(e.pos)
+			s := uint64(e.hash>>8) % slots
+			if wide {
+				for binary.LittleEndian.Uint64(buf[s*slotLen64+8:]) != 0 {
+					if s++; s == slots {
+						s = 0
+					}
+				}
+				binary.LittleEndian.PutUint64(buf[s*slotLen64:], uint64(e.hash))
+				binary.LittleEndian.PutUint64(buf[s*slotLen64+8:], pos)
+				continue
+			}
+			for binary.LittleEndian.Uint32(buf[s*slotLen+4:]) != 0 {
+				if s++; s == slots {
+					s = 0
+				}
+			}
+			binary.LittleEndian.PutUint64(buf[s*slotLen:], uint64(e.hash)|pos<<32)
+		}
+	}
+	return buf
+}
