@@ -29,7 +29,12 @@ bench-%: build
 fuzz:
 	@sh scripts/fuzz
 
+# Writes docs/compartments.md and the systemd units anew, from the declarations.
+compartments:
+	cd internal/boxes && $(GO) run generate.go
+	UPDATE=1 $(GO) test -count=1 ./test/boxes
+
 clean:
 	rm -rf bin dist run
 
-.PHONY: build run test install bench fuzz clean
+.PHONY: build run test install bench fuzz compartments clean
