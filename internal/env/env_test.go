@@ -1,0 +1,68 @@
+package env
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+)
+
+func TestAddrs(t *testing.T) {
+	for _, c := range []struct {
+		in   string
+		want []string
+		err  string
+	}{
+		{"127.0.0.1", []string{"127.0.0.1"}, ""},
+		{"127.555.0.1junk", []string{"127.43.0.1"}, ""},
+		{"192.0.2.1,2001:db8::1", []string{"192.0.2.1", "2001:db8::1"}, ""},
+		{"192.0.2.1/192.0.2.2", []string{"192.0.2.1", "192.0.2.2"}, ""},
+		{"1.2.3", nil, "fatal: unable to parse IP address 1.2.3"},
+		{"", nil, "fatal: unable to parse IP address "},
+		{"2001:db8::g", nil, "fatal: unable to parse IP address 2001:db8::g"},
+	} {
+		t.Setenv("IP", c.in)
+		got, err := Addrs("IP")
+		if err != nil {
+			if err.Error() != c.err {
+				t.Errorf("%q: %v, want %q", c.in, err, c.err)
+			}
+			continue
+		}
+		var want []netip.Addr
+		for _, s := range c.want {
+			want = append(want, netip.MustParseAddr(s))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q: %v, want %v", c.in, got, want)
+		}
+	}
+}
+
+func TestUint(t *testing.T) {
+	for in, want := range map[string]uint64{"": 7, "0": 0, "65535": 65535} {
+		t.Setenv("X", in)
+		if n, err := Uint("X", 7, 65535); err != nil || n != want {
+			t.Errorf("%q: %d, %v", in, n, err)
+		}
+	}
+	for _, in := range []string{"65536", "1x", "-1", " 1", "99999999999999999999"} {
+		t.Setenv("X", in)
+		if n, err := Uint("X", 7, 65535); err == nil {
+			t.Errorf("%q accepted as %d", in, n)
+		}
+	}
+}
+
+func TestSwitches(t *testing.T) {
+	t.Setenv("X", "")
+	if !IsOn("X") || IsOff("X") {
+		t.Error("set and empty is on")
+	}
+	t.Setenv("X", "0")
+	if IsOn("X") || !IsOff("X") {
+		t.Error("0 is off")
+	}
+	if IsOn("BULKHEAD_TEST_UNSET") || IsOff("BULKHEAD_TEST_UNSET") {
+		t.Error("unset is neither")
+	}
+}
