@@ -138,67 +138,71 @@ func (n Name) String() string {
 // and \DDD escapes. A name without a final dot is completed with origin; when
 // origin is "" it is taken as absolute. "@" alone is origin.
 func ParseMaster[T bytes](s T, origin Name) (Name, error) {
+	var buf [dns.MaxName]byte
+	b, err := AppendParseMaster(buf[:0], s, origin)
+	return Name(b), err
+}
+
+// AppendParseMaster is ParseMaster into a caller's buffer, without allocation
+// when there is room. On error dst is returned unchanged.
+func AppendParseMaster[T bytes](dst []byte, s T, origin Name) ([]byte, error) {
+	start := len(dst)
 	if len(s) == 0 {
-		return "", ErrName
+		return dst, ErrName
 	}
 	if len(s) == 1 && s[0] == '.' {
-		return Root, nil
+		return append(dst, 0), nil
 	}
 	if len(s) == 1 && s[0] == '@' && origin != "" {
-		return origin, nil
+		return append(dst, origin...), nil
 	}
-	var buf [dns.MaxName + 1]byte
-	label, n := 0, 1 // label's length byte, next free byte
-	absolute := false
+	out := append(dst, 0)
+	label := start // where the present label's length byte stands
 	for i := 0; i < len(s); {
 		c := s[i]
 		i++
 		if c == '.' {
-			l := n - label - 1
-			if l == 0 {
-				return "", ErrName
+			l := len(out) - label - 1
+			if l == 0 || len(out)-start >= dns.MaxName {
+				return dst, ErrName
 			}
-			buf[label] = byte(l)
-			label = n
-			if n++; n > dns.MaxName {
-				return "", ErrName
+			out[label] = byte(l)
+			label = len(out)
+			out = append(out, 0)
+			if i == len(s) {
+				return out, nil // the byte just added is the root
 			}
-			absolute = i == len(s)
 			continue
 		}
 		if c == '\\' {
 			if i == len(s) {
-				return "", ErrName
+				return dst, ErrName
 			}
 			c = s[i]
 			i++
 			if '0' <= c && c <= '9' {
 				if i+2 > len(s) || s[i] < '0' || s[i] > '9' || s[i+1] < '0' || s[i+1] > '9' {
-					return "", ErrName
+					return dst, ErrName
 				}
 				v := int(c-'0')*100 + int(s[i]-'0')*10 + int(s[i+1]-'0')
 				if v > 255 {
-					return "", ErrName
+					return dst, ErrName
 				}
 				c = byte(v)
 				i += 2
 			}
 		}
-		if n-label > dns.MaxLabel || n >= dns.MaxName {
-			return "", ErrName
+		if len(out)-label > dns.MaxLabel || len(out)-start >= dns.MaxName {
+			return dst, ErrName
 		}
-		buf[n] = c
-		n++
+		out = append(out, c)
 	}
-	if absolute {
-		return Name(buf[:n]), nil // buf[label] is the root's zero byte
-	}
-	buf[label] = byte(n - label - 1)
+	out[label] = byte(len(out) - label - 1)
 	if origin == "" {
 		origin = Root
 	}
-	if n+len(origin) > dns.MaxName {
-		return "", ErrName
+	if len(out)-start+len(origin) > dns.MaxName {
+		return dst, ErrName
 	}
-	return Name(buf[:n]) + origin, nil
+	return append(out, origin...), nil
 }
