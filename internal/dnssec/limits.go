@@ -1,0 +1,67 @@
+package dnssec
+
+// Limits of validation. All are counts of operations, so that no arrangement
+// of records a stranger sends can cost more than a known number of hashes and
+// curve multiplications (KeyTrap, CVE-2023-50387; NSEC3, CVE-2023-50868;
+// SigJam, LockCram, HashTrap: Heftrig, Schulmann, Vogel, Waidner, "The Harder
+// You Try, The Harder You Fail", 2024).
+//
+//	              here  unbound 1.19.1+      BIND 9.18.24+   pdns-recursor 5   sdns
+//	sigs/RRset       8  8 MAX_VALIDATE_RRSIGS              -  2 max_rrsigs_per_record  8
+//	sigs/question   64  16 pauses of 8 each   16 per fetch   30                        32
+//	failed/question  8  8                      1 per fetch    -                        -
+//	keys, one tag    4  any                    any            2 max_dnskeys            -
+//	DS/delegation    8  4 failed matches       -              8 max_ds_per_zone        -
+//	hashes/question  below, by SHA-1 blocks    -              600 max_nsec3_hash...    32
+//	NSEC3 records   12  any                    any            10 max_nsec3s_per_record -
+//	iterations      50  150                    50             50                       -
+const (
+	MaxSigsPerRRset    = 8   // signatures tried on one RRset
+	MaxSigsPerQuestion = 64  // a chain of 10 aliases through as many cold zones takes 40
+	MaxBadSigs         = 8   // tried in vain, per question; honest zones have key tag collisions at most
+	MaxKeysPerTag      = 4   // keys of one tag and algorithm tried on one signature
+	MaxKeysPerZone     = 64  // DNSKEY records read; the largest honest RRsets seen have about 12
+	MaxDSPerZone       = 8   // DS records compared with keys
+	MaxDSPerQuestion   = 64  // digests of keys computed
+	MaxDenialRecords   = 12  // NSEC or NSEC3 RRsets looked at in one answer; honest proofs need 4
+	MaxRRsPerSet       = 512 // records sorted for one signature; BIND max-records-per-type 100, root NS 13
+
+	// MaxNSEC3Iterations is where a zone becomes insecure (RFC 9276, section
+	// 3.2, item 2; the number is that of BIND, Knot Resolver and PowerDNS).
+	MaxNSEC3Iterations = 50
+
+	// MaxNSEC3Blocks counts SHA-1 compressions per question, about 0.1 us
+	// each. One name costs (1+iterations) times the blocks of salt and hash:
+	// 2048 pay 40 names at 50 iterations, or, without iterations as RFC 9276
+	// wants, every label of the longest name several times over.
+	MaxNSEC3Blocks = 2048
+)
+
+// Budget is what one client question may still spend. The zero value can pay
+// for nothing; see NewBudget.
+type Budget struct {
+	Sigs    int // signatures tried
+	BadSigs int // signatures tried in vain
+	DS      int // digests of keys
+	Blocks  int // SHA-1 compressions for NSEC3
+}
+
+// NewBudget is a full budget.
+func NewBudget() Budget {
+	return Budget{Sigs: MaxSigsPerQuestion, BadSigs: MaxBadSigs, DS: MaxDSPerQuestion, Blocks: MaxNSEC3Blocks}
+}
+
+// pay takes n from *left; false if there is less.
+func pay(left *int, n int) bool {
+	if *left < n {
+		*left = 0
+		return false
+	}
+	*left -= n
+	return true
+}
+
+// Spent tells what a budget that began full has paid.
+func (b *Budget) Spent() (sigs, bad, ds, blocks int) {
+	return MaxSigsPerQuestion - b.Sigs, MaxBadSigs - b.BadSigs, MaxDSPerQuestion - b.DS, MaxNSEC3Blocks - b.Blocks
+}
