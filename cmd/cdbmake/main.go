@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"errors"
 	"os"
+	"syscall"
 
 	"bulkhead/internal/cdb"
 	"bulkhead/internal/prog"
@@ -45,7 +46,8 @@ func run(args []string) error {
 	if err := f.Close(); err != nil {
 		return prog.Fatal("unable to write "+tmp, err)
 	}
-	if err := os.Rename(tmp, fn); err != nil {
+	// not os.Rename, which has its own words for renaming onto a folder
+	if err := syscall.Rename(tmp, fn); err != nil {
 		return prog.Fatal("unable to rename "+tmp+" to "+fn, err)
 	}
 	return nil

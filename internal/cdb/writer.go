@@ -22,7 +22,8 @@ type Writer struct {
 type Batch struct {
 	buf     []byte
 	entries []entry
-	off     *[tables + 1]uint32 // set by Seal
+	sealed  []entry             // entries by table, set by Seal
+	off     *[tables + 1]uint32 // where each table's begin in sealed
 }
 
 // entry is what the hash tables need to know of a record: pos counts from the
@@ -62,7 +63,23 @@ func (b *Batch) Len() int { return len(b.buf) }
 func (b *Batch) Count() int { return len(b.entries) }
 
 // Reset empties the batch and keeps its memory.
-func (b *Batch) Reset() { b.buf, b.entries, b.off = b.buf[:0], b.entries[:0], nil }
+func (b *Batch) Reset() {
+	b.buf, b.entries, b.sealed, b.off = b.buf[:0], b.entries[:0], nil, nil
+}
+
+// Each calls f for every record of the batch in order, until f returns an
+// error.
+func (b *Batch) Each(f func(key, data []byte) error) error {
+	for buf := b.buf; len(buf) > 0; {
+		k, d := binary.LittleEndian.Uint32(buf), binary.LittleEndian.Uint32(buf[4:])
+		buf = buf[recordLen:]
+		if err := f(buf[:k:k], buf[k:k+d:k+d]); err != nil {
+			return err
+		}
+		buf = buf[k+d:]
+	}
+	return nil
+}
 
 // Seal sorts what the hash tables need, the dear part of Append, which may so
 // be done on another processor. No Add may follow before Reset.
@@ -74,15 +91,14 @@ func (b *Batch) Seal() {
 	for t := 0; t < tables; t++ {
 		off[t+1] += off[t]
 	}
-	sorted := make([]entry, len(b.entries))
+	sorted := make([]entry, len(b.entries)) // the run will keep it
 	fill := off
 	for _, e := range b.entries {
 		t := e.hash % tables
 		sorted[fill[t]] = e
 		fill[t]++
 	}
-	b.off = &off
-	b.entries = sorted
+	b.off, b.sealed = &off, sorted
 }
 
 // NewWriter starts a database at the beginning of w, which must be empty.
@@ -115,9 +131,9 @@ func (w *Writer) flush() error {
 	if w.batch.Count() == 0 {
 		return nil
 	}
-	b := w.batch
-	w.batch = Batch{buf: b.buf[:0]}
-	return w.appendBatch(&b)
+	err := w.appendBatch(&w.batch)
+	w.batch.Reset()
+	return err
 }
 
 // Append writes the records of b behind those already there. Afterwards b may
@@ -139,8 +155,7 @@ func (w *Writer) appendBatch(b *Batch) error {
 	if b.off == nil {
 		b.Seal()
 	}
-	w.runs = append(w.runs, run{w.pos, b.off, b.entries})
-	b.entries = nil // the run keeps them
+	w.runs = append(w.runs, run{w.pos, b.off, b.sealed})
 	w.pos += uint64(len(b.buf))
 	_, err := w.w.Write(b.buf)
 	return err

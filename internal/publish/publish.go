@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"bulkhead/internal/prog"
 )
@@ -42,7 +43,8 @@ func Commit(f *os.File, fn string) error {
 	if err := f.Close(); err != nil {
 		return prog.Fatal("unable to create "+tmp, err)
 	}
-	if err := os.Rename(tmp, fn); err != nil {
+	// not os.Rename, which has its own words for renaming onto a folder
+	if err := syscall.Rename(tmp, fn); err != nil {
 		return prog.Fatal("unable to move "+tmp+" to "+fn, err)
 	}
 	syncDir(filepath.Dir(fn))
