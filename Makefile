@@ -7,6 +7,7 @@ export CGO_ENABLED = 0
 build:
 	@mkdir -p bin
 	$(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
+	@cp cmd/ucspi-scripts/* bin/
 
 run: build
 	@sh scripts/run

@@ -47,11 +47,30 @@ func Exec(argv, env []string) error {
 }
 
 // TryExec is Exec that returns the bare error.
-func TryExec(argv, env []string) error {
-	if strings.IndexByte(argv[0], '/') >= 0 {
-		return syscall.Exec(argv[0], argv, env)
+func TryExec(argv, env []string) error { return TryExecFile(argv[0], argv, env) }
+
+// TryExecFile is TryExec for a program that is to see another name than the
+// one it is found by.
+func TryExecFile(program string, argv, env []string) error {
+	if strings.IndexByte(program, '/') >= 0 {
+		return syscall.Exec(program, argv, env)
 	}
-	return eachCandidate(argv[0], func(file string) error { return syscall.Exec(file, argv, env) })
+	return eachCandidate(program, func(file string) error { return syscall.Exec(file, argv, env) })
+}
+
+// Start runs argv as a child, searching PATH as Exec does, and gives its pid.
+// Failure to exec is reported here, in the parent.
+func Start(argv []string, attr *syscall.ProcAttr) (pid int, err error) {
+	start := func(file string) error {
+		pid, err = syscall.ForkExec(file, argv, attr)
+		return err
+	}
+	if strings.IndexByte(argv[0], '/') >= 0 {
+		err = start(argv[0])
+		return pid, err
+	}
+	err = eachCandidate(argv[0], start)
+	return pid, err
 }
 
 // Find gives the file that Exec would run: the first candidate of the search

@@ -1,0 +1,18 @@
+// Addcr puts a carriage return before every newline; see addcr(1).
+package main
+
+import (
+	"os"
+
+	"bulkhead/internal/crlf"
+	"bulkhead/internal/prog"
+)
+
+func main() { prog.Main("addcr", run) }
+
+func run([]string) error {
+	if crlf.Copy(os.Stdin.Read, os.Stdout.Write, crlf.Adder{}) != nil {
+		return prog.Exit(prog.ExitTemporary)
+	}
+	return nil
+}

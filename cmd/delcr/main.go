@@ -1,0 +1,18 @@
+// Delcr removes the carriage return before every newline; see delcr(1).
+package main
+
+import (
+	"os"
+
+	"bulkhead/internal/crlf"
+	"bulkhead/internal/prog"
+)
+
+func main() { prog.Main("delcr", run) }
+
+func run([]string) error {
+	if crlf.Copy(os.Stdin.Read, os.Stdout.Write, &crlf.Deleter{}) != nil {
+		return prog.Exit(prog.ExitTemporary)
+	}
+	return nil
+}
