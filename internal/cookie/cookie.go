@@ -16,60 +16,77 @@ const (
 	SecretLen = 16 // RFC 9018, section 4.4
 )
 
-// How old or early a cookie may be, in seconds (RFC 9018, section 4.3).
+// How old or early a cookie may be, and from what age it is renewed, in
+// seconds (RFC 9018, section 4.3).
 const (
 	maxAge   = 3600
 	maxEarly = 300
+	renewAge = 1800
 )
 
-// Secrets are the server secrets: cookies are made with the first and
-// believed from all (RFC 9018, section 5).
-type Secrets [][SecretLen]byte
+// Secret is a server secret. Servers that share addresses share it.
+type Secret [SecretLen]byte
+
+// Verdict is what a client's cookie option is worth.
+type Verdict uint8
+
+const (
+	None      Verdict = iota // no server cookie of our form
+	Good                     // ours, for this client
+	Stale                    // the same, but old enough to be renewed
+	Bad                      // not ours, not this client's, or too old
+	Malformed                // a length that no cookie has: FORMERR
+)
 
 // version is the first byte of a server cookie (RFC 9018, section 4.1).
 const version = 1
 
 // Append appends client cookie and server cookie. addr has 4 or 16 bytes, now
 // is Unix time modulo 2^32.
-func (s Secrets) Append(dst, client, addr []byte, now uint32) []byte {
+func (s *Secret) Append(dst, client, addr []byte, now uint32) []byte {
 	at := len(dst)
-	dst = append(dst, client[:ClientLen]...)
+	dst = append(dst, client...)
 	dst = append(dst, version, 0, 0, 0)
 	dst = binary.BigEndian.AppendUint32(dst, now)
-	return binary.LittleEndian.AppendUint64(dst, hash(&s[0], dst[at:], addr))
+	return binary.LittleEndian.AppendUint64(dst, s.hash(dst[at:], addr))
 }
 
-// Valid reports whether c is a client's cookie with a server cookie that we
-// made for addr not long ago.
-func (s Secrets) Valid(c, addr []byte, now uint32) bool {
-	if len(c) != Len || c[8] != version {
-		return false
+// Check judges the data of a cookie option that came from addr.
+func (s *Secret) Check(c, addr []byte, now uint32) Verdict {
+	switch n := len(c); {
+	case n == ClientLen:
+		return None
+	case n < 16 || n > 40: // RFC 7873, section 4
+		return Malformed
+	case n != Len || c[8] != version:
+		return None
 	}
-	// serial number arithmetic, RFC 1982
-	if age := int32(now - binary.BigEndian.Uint32(c[12:])); age > maxAge || age < -maxEarly {
-		return false
+	age := int32(now - binary.BigEndian.Uint32(c[12:])) // RFC 1982
+	if age > maxAge || age < -maxEarly {
+		return Bad
 	}
 	var sum [8]byte
-	for i := range s {
-		binary.LittleEndian.PutUint64(sum[:], hash(&s[i], c[:16], addr))
-		if subtle.ConstantTimeCompare(sum[:], c[16:]) == 1 {
-			return true
-		}
+	binary.LittleEndian.PutUint64(sum[:], s.hash(c[:16], addr))
+	switch {
+	case subtle.ConstantTimeCompare(sum[:], c[16:]) != 1:
+		return Bad
+	case age > renewAge:
+		return Stale
 	}
-	return false
+	return Good
 }
 
-// hash is SipHash-2-4 over the first 16 bytes of the cookie and the address
-// (RFC 9018, section 4.4).
-func hash(key *[SecretLen]byte, head, addr []byte) uint64 {
+// hash covers the first 16 bytes of the cookie and the address (RFC 9018,
+// section 4.4).
+func (s *Secret) hash(head, addr []byte) uint64 {
 	var in [32]byte
 	n := copy(in[:], head)
 	n += copy(in[n:], addr)
-	return sip(key, in[:n])
+	return SipHash(s, in[:n])
 }
 
-// sip is SipHash-2-4 (Aumasson and Bernstein, 2012).
-func sip(key *[16]byte, p []byte) uint64 {
+// SipHash is SipHash-2-4 (Aumasson and Bernstein, 2012).
+func SipHash(key *Secret, p []byte) uint64 {
 	k0, k1 := binary.LittleEndian.Uint64(key[:]), binary.LittleEndian.Uint64(key[8:])
 	v0, v1, v2, v3 := k0^0x736f6d6570736575, k1^0x646f72616e646f6d, k0^0x6c7967656e657261, k1^0x7465646279746573
 	round := func() {
