@@ -39,6 +39,7 @@ type Question struct {
 	CD      bool             // checking disabled: bogus data too (RFC 4035, section 3.2.2)
 	Options []byte           // with EDNS: options to send (package wire)
 	TCP     bool             // by TCP only
+	Errors  bool             // answers with any RCODE are answers, not failures of the server
 	Servers []netip.AddrPort // at most MaxServers are used, in this order
 	Local   netip.Addr       // source address; zero lets the kernel choose
 }
@@ -159,7 +160,7 @@ func (x *exchange) udp(server netip.AddrPort, round int) ([]byte, error) {
 			continue
 		}
 		switch rcode := dns.RCode(answer[3] & wire.MaskRCode); {
-		case rcode == dns.RCodeSuccess || rcode == dns.RCodeNXDomain:
+		case x.q.good(rcode):
 			return answer, nil
 		case x.edns && (rcode == dns.RCodeFormErr || rcode == dns.RCodeNotImp):
 			// RFC 6891, section 7: such a server knows no EDNS
@@ -209,10 +210,15 @@ func (x *exchange) tcp(server netip.AddrPort) ([]byte, error) {
 	if !Relevant(msg, answer) {
 		return nil, syscall.EPROTO
 	}
-	if rcode := dns.RCode(answer[3] & wire.MaskRCode); rcode != dns.RCodeSuccess && rcode != dns.RCodeNXDomain || answer[2]&(wire.BitTC>>8) != 0 {
+	if rcode := dns.RCode(answer[3] & wire.MaskRCode); !x.q.good(rcode) || answer[2]&(wire.BitTC>>8) != 0 {
 		return nil, syscall.EAGAIN
 	}
 	return answer, nil
+}
+
+// good reports whether an answer with that RCODE is what the caller wants.
+func (q *Question) good(rcode dns.RCode) bool {
+	return q.Errors || rcode == dns.RCodeSuccess || rcode == dns.RCodeNXDomain
 }
 
 // Relevant reports whether answer is an answer to query: same id, a response,

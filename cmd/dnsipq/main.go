@@ -1,0 +1,25 @@
+// Dnsipq prints names as the rewriting rules change them, and their IPv4
+// addresses; see dnsipq(1).
+package main
+
+import (
+	"bufio"
+
+	"bulkhead/internal/prog"
+	"bulkhead/internal/stub"
+	"bulkhead/internal/tool"
+)
+
+func main() { prog.Main("dnsipq", run) }
+
+func run(args []string) error {
+	return tool.Each(box, args, func(r *stub.Resolver, out *bufio.Writer, arg string) error {
+		addrs, fqdn, err := r.Qualify(arg, stub.IPv4)
+		if err != nil {
+			return prog.Fatal("unable to find IP address for "+arg, err)
+		}
+		out.WriteString(fqdn + " ")
+		tool.Addresses(out, addrs)
+		return nil
+	})
+}
