@@ -235,6 +235,13 @@ type Fetched interface {
 	Lookup(name []byte, t dns.Type) (m *Message, ok bool)
 }
 
+// Rejecter is what a Fetched may be too. Reject says that what Lookup gave does
+// not verify: it is to be asked for again, of another server. False: there is
+// no other, or enough were asked.
+type Rejecter interface {
+	Reject(name []byte, t dns.Type) bool
+}
+
 // Validator decides what may be believed. It is deterministic, called from one
 // goroutine, and never blocks: what it lacks it names in need, and Validate is
 // called again, with the same message, when that is there.

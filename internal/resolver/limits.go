@@ -1,6 +1,9 @@
 package resolver
 
-import "bulkhead/internal/dns"
+import (
+	"bulkhead/internal/dns"
+	"bulkhead/internal/dnssec"
+)
 
 // Limits is what one client question may cost. All that is done for its sake
 // is paid from it, however the work is nested: aliases, name servers' names,
@@ -60,20 +63,22 @@ const (
 
 // Limits that are not a question's but a zone's, a server's or the engine's.
 const (
-	maxServers     = 16   // addresses tried of one zone; compat: djbdns.md, section 10.4
-	maxNSNames     = 13   // NS records taken of a delegation: the root has 13; BIND max-delegation-servers 13, after NXNSAttack
-	maxGlueName    = 4    // addresses taken of one name server in a referral
-	maxSetBytes    = 8192 // an RRset larger is used but not kept; compat: djbdns.md, section 10.4
-	maxRecords     = 1024 // records read of one response: 64 KB hold 5,000 of the smallest
-	maxMinimise    = 10   // RFC 9156, section 2.3, MAX_MINIMISE_COUNT
-	minimiseOneLab = 4    // the same, MINIMISE_ONE_LAB
-	maxMismatch    = 4    // wrong packets for one question before it goes by TCP; RFC 5452, section 9.2 suggests to act on floods
-	maxAttempts    = 12   // packets one exchange sends; then its zone has failed
-	maxTries       = 3    // of these, to one address
-	maxJoined      = 1000 // tasks that wait for one exchange or answer
-	maxTasks       = 8192 // resolutions at once in one engine: about 30 MB; beyond it new ones fail
-	maxInfra       = 16384
-	maxLame        = 4 // zones remembered that a server is lame for
+	maxServers     = 16       // addresses tried of one zone; compat: djbdns.md, section 10.4
+	maxNSNames     = 13       // NS records taken of a delegation: the root has 13; BIND max-delegation-servers 13, after NXNSAttack
+	maxGlueName    = 4        // addresses taken of one name server in a referral
+	maxSetBytes    = 8192     // an RRset larger is used but not kept; compat: djbdns.md, section 10.4
+	maxRecords     = 1024     // records read of one response: 64 KB hold 5,000 of the smallest
+	maxMinimise    = 10       // RFC 9156, section 2.3, MAX_MINIMISE_COUNT
+	minimiseOneLab = 4        // the same, MINIMISE_ONE_LAB
+	maxMismatch    = 4        // wrong packets for one question before it goes by TCP; RFC 5452, section 9.2 suggests to act on floods
+	maxAttempts    = 12       // packets one exchange sends; then its zone has failed
+	maxTries       = 3        // of these, to one address
+	maxJoined      = 1000     // tasks that wait for one exchange or answer
+	maxTasks       = 8192     // resolutions at once in one engine: about 30 MB; beyond it new ones fail
+	maxRoots       = 4096     // questions at once in one engine; pdns-recursor max-mthreads 2048, BIND recursive-clients 1000
+	maxInfra       = 16384    // servers remembered: 4 MB; unbound infra-cache-numhosts 10000
+	maxPooled      = 64 << 10 // bytes of a question's memory kept for the next
+	maxLame        = 4        // zones remembered that a server is lame for
 )
 
 // Times. Those of retransmission follow RFC 6298's form with floors made for
@@ -100,6 +105,10 @@ const udpSize = dns.EDNSUDPSize
 type Budget struct {
 	left  Limits
 	spent string // the limit that was met first, "" none
+
+	// Crypto pays for signatures, digests and hashes; its limits stand in
+	// package dnssec.
+	Crypto dnssec.Budget
 }
 
 func (l Limits) withDefaults() Limits {
@@ -119,7 +128,9 @@ func (l Limits) withDefaults() Limits {
 }
 
 // NewBudget gives a budget of these limits, zero fields being the defaults.
-func NewBudget(l Limits) Budget { return Budget{left: l.withDefaults()} }
+func NewBudget(l Limits) Budget {
+	return Budget{left: l.withDefaults(), Crypto: dnssec.NewBudget()}
+}
 
 // take pays n of one kind; false if there is not so much left.
 func (b *Budget) take(left *int, n int, name string) bool {
