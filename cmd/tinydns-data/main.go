@@ -12,11 +12,7 @@ func main() { prog.Main("tinydns-data", run) }
 
 func run(args []string) error {
 	return datafile.Make(func(src *datafile.Source, w *cdb.Writer) error {
-		serial := uint32(src.ModTime.Unix())
-		if serial == 0 {
-			serial = 1 // compat: djbdns.md section 4.2
-		}
-		_, err := tinydata.Compile(src, w, serial, nil)
+		_, err := tinydata.Compile(src, w, tinydata.Serial(src.ModTime.Unix()), nil)
 		return err
 	}, nil)
 }

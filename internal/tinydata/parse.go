@@ -45,6 +45,15 @@ const txtPiece = 127
 // section 3.2.1). Old line types do not obey it, as ever.
 const maxData = 65535
 
+// Serial is the default serial number of an SOA: the data file's modification
+// time in Unix seconds modulo 2^32, but never 0.
+func Serial(modified int64) uint32 {
+	if n := uint32(modified); n != 0 {
+		return n
+	}
+	return 1
+}
+
 // A Reason says why a line is bad.
 type Reason string
 
@@ -174,6 +183,12 @@ func (p *Parser) put(b *cdb.Batch, owner []byte, t dns.Type, data []byte) error 
 	return err
 }
 
+// putAddress is put for data on the caller's stack, which so stay there.
+func (p *Parser) putAddress(b *cdb.Batch, owner []byte, t dns.Type, ip []byte) error {
+	p.data = append(p.data[:0], ip...)
+	return p.put(b, owner, t, p.data)
+}
+
 // readOwner reads the first field.
 func (p *Parser) readOwner() (err error) {
 	p.owner, err = appendName(p.owner[:0], p.f[0])
@@ -233,7 +248,7 @@ func (p *Parser) host(b *cdb.Batch, reverse bool) error {
 	if !ok {
 		return nil
 	}
-	if err := p.put(b, p.owner, dns.TypeA, ip[:]); err != nil || !reverse {
+	if err := p.putAddress(b, p.owner, dns.TypeA, ip[:]); err != nil || !reverse {
 		return err
 	}
 	p.name = appendReverse4(p.name[:0], ip)
@@ -267,11 +282,10 @@ func (p *Parser) server(b *cdb.Batch, soa bool) error {
 	}
 	if soa {
 		p.data = append(p.data[:0], p.name...)
+		// not checked for its length, as ever: with a long owner name this may
+		// be over 255 bytes, which -lint tells
 		p.data = append(p.data, "\x0ahostmaster"...)
 		p.data = append(p.data, p.owner...)
-		if len("\x0ahostmaster")+len(p.owner) > dns.MaxName {
-			return dnsname.ErrName
-		}
 		p.data = p.appendNumbers(p.data, [5]uint32{p.Serial, soaRefresh, soaRetry, soaExpire, soaMinimum})
 		ttl := p.rec.TTL
 		p.rec.TTL = ttlSOA
@@ -303,7 +317,7 @@ func (p *Parser) address(b *cdb.Batch) error {
 	if !ok {
 		return nil
 	}
-	return p.put(b, p.name, dns.TypeA, ip[:])
+	return p.putAddress(b, p.name, dns.TypeA, ip[:])
 }
 
 // @: mail exchanger and its address.
@@ -501,7 +515,7 @@ func (p *Parser) host6(b *cdb.Batch, reverse bool) error {
 	if !ok {
 		return errLeading
 	}
-	if err := p.put(b, p.owner, dns.TypeAAAA, ip[:]); err != nil || !reverse {
+	if err := p.putAddress(b, p.owner, dns.TypeAAAA, ip[:]); err != nil || !reverse {
 		return err
 	}
 	p.name = AppendReverse6(p.name[:0], ip)
