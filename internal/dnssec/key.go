@@ -1,6 +1,7 @@
 package dnssec
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -72,6 +73,7 @@ func (p Policy) ParseKey(data []byte) (*Key, bool) {
 	if len(data) < 4 {
 		return nil, false
 	}
+	data = bytes.Clone(data) // keys live longer than messages
 	k := &Key{Flags: binary.BigEndian.Uint16(data), Protocol: data[2], Algorithm: Algorithm(data[3]),
 		Tag: KeyTag(data), Data: data}
 	if p.Algorithm(k.Algorithm) {

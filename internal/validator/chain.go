@@ -1,0 +1,283 @@
+package validator
+
+import (
+	"bulkhead/internal/dns"
+	"bulkhead/internal/dnsname"
+	"bulkhead/internal/dnssec"
+	"bulkhead/internal/resolver"
+)
+
+// run is one call of Validate.
+type run struct {
+	v    *Validator
+	m    *resolver.Message
+	f    resolver.Fetched
+	b    *dnssec.Budget
+	need *resolver.Need
+	wait bool // need is set: nothing further can be decided
+}
+
+// The links that need no table.
+var (
+	noAnchor = &link{kind: linkNone, reason: dnssec.ReasonNoAnchor}
+	negative = &link{kind: linkInsecure, reason: dnssec.ReasonNTA}
+)
+
+// chain walks from the nearest anchor down to name and gives the state of the
+// zone that name belongs to: linkSecure with its keys, linkInsecure, linkBogus
+// or linkNone. nil with r.wait set: something has to be fetched first.
+func (r *run) chain(name dnsname.Name) *link {
+	top, why := r.v.anchorOf(name)
+	switch why {
+	case dnssec.ReasonNoAnchor:
+		return noAnchor
+	case dnssec.ReasonNTA:
+		return negative
+	}
+	cur := r.v.get(top)
+	if cur == nil || cur.kind == linkNoCut || cur.kind == linkNoName {
+		if cur = r.prime(top); cur == nil {
+			return nil
+		}
+	}
+	for k := dnsname.Labels(name) - dnsname.Labels(top) - 1; k >= 0 && cur.kind == linkSecure; k-- {
+		next := dnsname.Skip(name, k)
+		l := r.v.get(next)
+		if l == nil {
+			if l = r.cut(cur, next); l == nil {
+				return nil
+			}
+		}
+		switch l.kind {
+		case linkNoCut:
+		case linkNoName:
+			return cur
+		default:
+			cur = l
+		}
+	}
+	return cur
+}
+
+// fetch gives what has been fetched for a name and a type: nil and r.wait when
+// it has yet to be, nil without when it can not be had. The message under
+// validation serves if it is about the very same.
+func (r *run) fetch(name dnsname.Name, t dns.Type) *resolver.Message {
+	if r.m.QType == t && dnsname.Equal(r.m.QName, name) {
+		return r.m
+	}
+	m, ok := r.f.Lookup([]byte(name), t)
+	if !ok {
+		r.want(name, t)
+	}
+	return m
+}
+
+func (r *run) want(name dnsname.Name, t dns.Type) {
+	r.need.Len = copy(r.need.Name[:], name)
+	r.need.Type = t
+	r.wait = true
+}
+
+// again is called when what was fetched is bogus: another server may have
+// better. It reports whether to wait for that.
+func (r *run) again(name dnsname.Name, t dns.Type) bool {
+	if r.m.QType == t && dnsname.Equal(r.m.QName, name) {
+		return false
+	}
+	if f, ok := r.f.(resolver.Rejecter); ok && f.Reject([]byte(name), t) {
+		r.want(name, t)
+	}
+	return r.wait
+}
+
+// bogus makes and remembers a broken link. What was not the zone's fault is
+// not remembered.
+func (r *run) bogus(name dnsname.Name, why dnssec.Reason) *link {
+	l := &link{kind: linkBogus, reason: why}
+	if why != dnssec.ReasonBudget && why != dnssec.ReasonUnreachable {
+		r.v.put(name, l, bogusTTL)
+	}
+	return l
+}
+
+// prime makes the first link: the DNSKEY RRset of an anchor's zone (RFC 4035,
+// section 5).
+func (r *run) prime(name dnsname.Name) *link {
+	a := r.v.anchors[name]
+	return r.keys(name, a.ds, a.keys, maxLinkTTL)
+}
+
+// keys makes the link of a zone from its DNSKEY RRset and what vouches for it.
+func (r *run) keys(name dnsname.Name, ds [][]byte, anchors []*dnssec.Key, ttl uint32) *link {
+	m := r.fetch(name, dns.TypeDNSKEY)
+	if r.wait {
+		return nil
+	}
+	var set dnssec.RRset
+	if m == nil || !find(&set, m.Answer, name, dns.TypeDNSKEY) {
+		if m != nil && r.again(name, dns.TypeDNSKEY) {
+			return nil
+		}
+		l := r.bogus(name, dnssec.ReasonNoDNSKEY)
+		r.step(Step{Name: name, Type: dns.TypeDNSKEY, What: "keys of the zone", Status: dnssec.Bogus, Reason: l.reason})
+		return l
+	}
+	k := r.v.ver.VerifyKeys(r.v.cfg.Policy, &set, ds, anchors, uint32(r.v.now), r.b)
+	r.step(Step{Name: name, Type: dns.TypeDNSKEY, What: "keys of the zone", Status: k.Status, Reason: k.Reason,
+		KeyTag: k.KeyTag, Alg: k.Alg, Inception: k.Inception, Expiration: k.Expiration})
+	switch k.Status {
+	case dnssec.Secure:
+		l := &link{kind: linkSecure, zone: k.Zone, keys: k.Keys}
+		r.v.put(name, l, min(ttl, k.TTL))
+		return l
+	case dnssec.Insecure:
+		l := &link{kind: linkInsecure, reason: k.Reason}
+		r.v.put(name, l, min(ttl, k.TTL))
+		return l
+	}
+	if k.Reason != dnssec.ReasonBudget && r.again(name, dns.TypeDNSKEY) {
+		return nil
+	}
+	return r.bogus(name, k.Reason)
+}
+
+// cut makes the link from a proven zone to name, which is one label longer than
+// a name known to belong to that zone: is there a zone cut, and is it signed?
+func (r *run) cut(parent *link, name dnsname.Name) *link {
+	m := r.fetch(name, dns.TypeDS)
+	if r.wait {
+		return nil
+	}
+	if m == nil {
+		r.step(Step{Name: name, Type: dns.TypeDS, What: "delegation", Status: dnssec.Bogus, Reason: dnssec.ReasonUnreachable})
+		return r.bogus(name, dnssec.ReasonUnreachable)
+	}
+	fail := func(why dnssec.Reason) *link {
+		r.step(Step{Name: name, Type: dns.TypeDS, What: "delegation", Status: dnssec.Bogus, Reason: why})
+		if why != dnssec.ReasonBudget && r.again(name, dns.TypeDS) {
+			return nil
+		}
+		return r.bogus(name, why)
+	}
+	var set dnssec.RRset
+	if find(&set, m.Answer, name, dns.TypeDS) {
+		d := r.verify(&set, parent)
+		if d.Status != dnssec.Secure {
+			return fail(d.Reason)
+		}
+		r.step(Step{Name: name, Type: dns.TypeDS, What: "delegation", Status: d.Status, KeyTag: d.KeyTag, Alg: d.Alg,
+			Inception: d.Inception, Expiration: d.Expiration})
+		if usable, why := r.v.cfg.Policy.Usable(set.Data); len(usable) == 0 {
+			l := &link{kind: linkInsecure, reason: why}
+			r.v.put(name, l, d.TTL)
+			r.step(Step{Name: name, Type: dns.TypeDS, What: "delegation", Status: dnssec.Insecure, Reason: why})
+			return l
+		}
+		return r.keys(name, set.Data, nil, d.TTL)
+	}
+	// An alias stands here, or above here: then there is no cut.
+	for i := range m.Answer {
+		s := &m.Answer[i]
+		if s.Type == dns.TypeCNAME && dnsname.Equal(s.Owner, name) && len(s.Sigs) > 0 ||
+			s.Type == dns.TypeDNAME && len(s.Owner) < len(name) && dnsname.IsBelow(name, s.Owner) {
+			load(&set, s)
+			d := r.verify(&set, parent)
+			if d.Status == dnssec.Secure && d.Wildcard {
+				// A wildcard's CNAME replayed at a zone cut must not hide it.
+				den, _ := r.denial(m.Authority, parent)
+				if p := den.Wildcard(name, int(d.Labels), r.b); p.Status != dnssec.Secure {
+					return fail(p.Reason)
+				}
+			}
+			if d.Status != dnssec.Secure {
+				return fail(d.Reason)
+			}
+			l := &link{kind: linkNoCut}
+			r.v.put(name, l, d.TTL)
+			return l
+		}
+	}
+	den, ttl := r.denial(m.Authority, parent)
+	if r.b.BadSigs == 0 || r.b.Sigs == 0 {
+		return fail(dnssec.ReasonBudget)
+	}
+	what, p := den.NoDS(name, r.b)
+	var l *link
+	switch what {
+	case dnssec.DelegationInsecure:
+		why := p.Reason
+		if why == dnssec.ReasonNone {
+			why = dnssec.ReasonDelegation
+		}
+		l = &link{kind: linkInsecure, reason: why}
+		r.step(Step{Name: name, Type: dns.TypeDS, What: "delegation without DS", Status: dnssec.Insecure, Reason: why})
+	case dnssec.NoDelegation:
+		l = &link{kind: linkNoCut}
+	case dnssec.NoName:
+		l = &link{kind: linkNoName}
+	default:
+		return fail(p.Reason)
+	}
+	r.v.put(name, l, ttl)
+	return l
+}
+
+// verify checks set with the keys of a linkSecure.
+func (r *run) verify(set *dnssec.RRset, zone *link) dnssec.Verdict {
+	return r.v.ver.Verify(set, zone.zone, zone.keys, uint32(r.v.now), r.b)
+}
+
+// denial gathers the proof records among sets that the zone signed, and the
+// shortest time that one of them may be kept.
+func (r *run) denial(sets []resolver.RRset, zone *link) (*dnssec.Denial, uint32) {
+	d := &dnssec.Denial{Zone: zone.zone}
+	ttl := uint32(maxLinkTTL)
+	var set dnssec.RRset
+	n := 0
+	for i := range sets {
+		s := &sets[i]
+		if s.Type != dns.TypeNSEC && s.Type != dns.TypeNSEC3 {
+			continue
+		}
+		if n++; n > dnssec.MaxDenialRecords {
+			break
+		}
+		load(&set, s)
+		if got := r.verify(&set, zone); got.Status == dnssec.Secure {
+			s.Sec = resolver.Secure
+			s.TTL = min(s.TTL, got.TTL)
+			ttl = min(ttl, got.TTL)
+			// the proof keeps what it points to: set is used again
+			d.Add(&dnssec.RRset{Name: set.Name, Type: set.Type, Data: set.Data})
+			set.Data = nil
+		}
+	}
+	return d, ttl
+}
+
+func (r *run) step(s Step) { r.v.explain(s) }
+
+// find loads the RRset of a name and a type; false if there is none.
+func find(dst *dnssec.RRset, sets []resolver.RRset, name dnsname.Name, t dns.Type) bool {
+	for i := range sets {
+		if sets[i].Type == t && dnsname.Equal(sets[i].Owner, name) {
+			load(dst, &sets[i])
+			return true
+		}
+	}
+	return false
+}
+
+// load turns an RRset of a message into one that dnssec understands. The data
+// are not copied.
+func load(dst *dnssec.RRset, s *resolver.RRset) {
+	dst.Name, dst.Type, dst.TTL = dnsname.Name(s.Owner), s.Type, s.TTL
+	dst.Data, dst.Sigs = dst.Data[:0], dst.Sigs[:0]
+	for data, rest, ok := s.Records.Next(); ok; data, rest, ok = rest.Next() {
+		dst.Data = append(dst.Data, data)
+	}
+	for data, rest, ok := s.Sigs.Next(); ok; data, rest, ok = rest.Next() {
+		dst.Sigs = append(dst.Sigs, data)
+	}
+}
