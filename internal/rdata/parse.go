@@ -203,7 +203,7 @@ func parseBlock(dst []byte, k kind, l *lexer) ([]byte, error) {
 	case oldBitmap:
 		return parseOldBitmap(dst, l)
 	case locator:
-		return parseGroups(dst, l, 4, 4, ':')
+		return parseLocator(dst, l)
 	case eui48:
 		return parseGroups(dst, l, 6, 2, '-')
 	case eui64:
@@ -437,6 +437,36 @@ func parseGroups(dst []byte, l *lexer, count, width int, sep byte) ([]byte, erro
 		if dst, err = h.feed(dst, w[at:at+width]); err != nil {
 			return dst, err
 		}
+	}
+	return dst, nil
+}
+
+// parseLocator reads four groups of one to four hexadecimal digits (RFC 6742,
+// section 2.1.1), which BIND prints without leading zeros.
+func parseLocator(dst []byte, l *lexer) ([]byte, error) {
+	w, err := l.bare()
+	if err != nil {
+		return dst, err
+	}
+	group, digits, n := 0, 0, 0
+	for i := 0; i <= len(w); i++ {
+		if i == len(w) || w[i] == ':' {
+			if digits == 0 || digits > 4 || group == 4 {
+				return dst, fail("not four groups of hexadecimal", w)
+			}
+			dst = append(dst, byte(n>>8), byte(n))
+			group, digits, n = group+1, 0, 0
+			continue
+		}
+		d, ok := hexDigit(w[i])
+		if !ok || digits == 4 {
+			return dst, fail("not four groups of hexadecimal", w)
+		}
+		n = n<<4 | int(d)
+		digits++
+	}
+	if group != 4 {
+		return dst, fail("not four groups of hexadecimal", w)
 	}
 	return dst, nil
 }

@@ -124,7 +124,7 @@ func TestBadText(t *testing.T) {
 		{"APL", "1:1.2.3.4"}, {"APL", "1:1.2.3.4/33"}, {"APL", "3:1.2.3.4/3"}, {"APL", "1.2.3.4/3"},
 		{"IPSECKEY", "1 0 2 a."}, {"IPSECKEY", "1 4 2 a."}, {"AMTRELAY", "1 2 0 ."},
 		{"SVCB", "1 . alpn"}, {"SVCB", "1 . alpn="}, {"SVCB", `1 . alpn="a,,b"`}, {"SVCB", "1 . port=1 port=2"}, {"SVCB", "1 . mandatory=port"}, {"SVCB", "1 . mandatory=mandatory"}, {"SVCB", "1 . mandatory=port,port port=1"}, {"SVCB", "1 . no-default-alpn"}, {"SVCB", "1 . no-default-alpn=x alpn=h2"}, {"SVCB", "1 . key65535=a"}, {"SVCB", "1 . key01=a"}, {"SVCB", "1 . port=65536"}, {"SVCB", "1 . ipv4hint=1.2.3"}, {"SVCB", "1 . foo=bar"}, {"SVCB", `1 . port="1`}, {"SVCB", `1 . port="1"x`}, {"SVCB", "1 . =x"},
-		{"EUI48", "00-00-5e-00-53"}, {"EUI48", "00:00:5e:00:53:2a"}, {"NID", "10 14:4fff:ff20:ee64"},
+		{"EUI48", "00-00-5e-00-53"}, {"EUI48", "00:00:5e:00:53:2a"}, {"NID", "10 4fff:ff20:ee64"}, {"NID", "10 :4fff:ff20:ee64"}, {"NID", "10 1:4fff:ff20:ee64:"}, {"NID", "10 12345:4fff:ff20:ee64"},
 		{"WKS", "1.2.3.4 nope 25"}, {"WKS", "1.2.3.4 6 65536"}, {"NSAP", "47"}, {"NSAP", "0x4"},
 		{"TYPE65280", "abc"}, {"TYPE65280", `\# 2 ab`}, {"TYPE65280", `\# 65536`}, {"TYPE65280", `\# 1 "ab"`}, {"A", `\# 3 010203`}, {"NS", `\# 2 c000`},
 		{"HIP", "2 zz AwEA"}, {"HIP", "2 aa A"}, {"HIP", "2 aa"}, {"A6", "64 ffff::1 p."}, {"A6", "129 ::"}, {"URI", "1 2"}, {"NXT", "a. TYPE128"}, {"X25", ""},
