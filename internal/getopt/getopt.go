@@ -70,3 +70,19 @@ func (g *Getopt) Args() []string { return g.args }
 func (g *Getopt) complain(what string, c byte) {
 	os.Stderr.WriteString(g.base + ": " + what + " -- " + string([]byte{c}) + "\n")
 }
+
+// Peek gives the next letter of the present word, 0 when it has none: for
+// options whose argument is optional and can only be glued.
+func (g *Getopt) Peek() byte {
+	if g.rest == "" {
+		return 0
+	}
+	return g.rest[0]
+}
+
+// Take takes the letter that Peek shows.
+func (g *Getopt) Take() []byte {
+	c := g.rest[:1]
+	g.rest = g.rest[1:]
+	return []byte(c)
+}

@@ -1,0 +1,24 @@
+// Multilog writes lines to automatically rotated logs; see multilog(8).
+//
+//go:debug containermaxprocs=0
+package main
+
+import (
+	"syscall"
+
+	"bulkhead/internal/logdir"
+	"bulkhead/internal/logscript"
+	"bulkhead/internal/prog"
+)
+
+func main() { prog.Main("multilog", run) }
+
+func run(args []string) error {
+	syscall.Umask(0o022)
+	l, err := logdir.New(logscript.Parse(args))
+	if err != nil {
+		return err
+	}
+	l.Run()
+	return nil
+}

@@ -1,0 +1,21 @@
+// Tai64n puts a TAI64N label before each line; see tai64n(8).
+//
+//go:debug containermaxprocs=0
+package main
+
+import (
+	"os"
+	"time"
+
+	"bulkhead/internal/labels"
+	"bulkhead/internal/prog"
+)
+
+func main() {
+	prog.Main("tai64n", func([]string) error {
+		if labels.Stamp(os.Stdout, os.Stdin, time.Now) != nil {
+			return prog.Exit(prog.ExitTemporary)
+		}
+		return nil
+	})
+}

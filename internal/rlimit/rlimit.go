@@ -1,0 +1,190 @@
+// Package rlimit sets soft resource limits for the next program (compat:
+// daemontools.md section 14) and finds out beforehand whether a Go program can
+// start under them: the Go runtime needs far more address space than programs
+// in C, and dies with a page of its own text where they would run.
+package rlimit
+
+import (
+	"debug/elf"
+	"os"
+	"strings"
+	"syscall"
+
+	"bulkhead/internal/child"
+	"bulkhead/internal/posix"
+	"bulkhead/internal/prog"
+	"bulkhead/internal/scan"
+)
+
+// Resources that package syscall does not name (asm-generic/resource.h).
+const (
+	rlimitRSS     = 5
+	rlimitNPROC   = 6
+	rlimitMEMLOCK = 8
+)
+
+// resources of each option letter, in the order they are set.
+var resources = map[byte][]int{
+	'a': {syscall.RLIMIT_AS},
+	'c': {syscall.RLIMIT_CORE},
+	'd': {syscall.RLIMIT_DATA},
+	'f': {syscall.RLIMIT_FSIZE},
+	'l': {rlimitMEMLOCK},
+	'm': {syscall.RLIMIT_DATA, syscall.RLIMIT_STACK, rlimitMEMLOCK, syscall.RLIMIT_AS},
+	'o': {syscall.RLIMIT_NOFILE},
+	'p': {rlimitNPROC},
+	'r': {rlimitRSS},
+	's': {syscall.RLIMIT_STACK},
+	't': {syscall.RLIMIT_CPU},
+}
+
+// Options is the specification for getopt.
+const Options = "a:c:d:f:l:m:o:p:r:s:t:"
+
+// limit is one setrlimit to come.
+type limit struct {
+	resource int
+	value    syscall.Rlimit
+}
+
+// Limits collects what the options ask for; nothing takes effect before Exec.
+type Limits struct {
+	list   []limit
+	words  []string // the options, for the message
+	memory bool     // whether a limit is among them that the Go runtime feels at its start
+}
+
+// ErrUsage says that a value is neither a number nor "=".
+var ErrUsage = &prog.Error{Code: prog.ExitPermanent}
+
+// Add takes one option and its argument: digits, or "=" for the hard limit.
+func (l *Limits) Add(letter byte, arg string) error {
+	n, used := scan.Number(arg)
+	if arg != "=" && used != len(arg) {
+		return ErrUsage
+	}
+	for _, r := range resources[letter] {
+		var v syscall.Rlimit
+		if err := syscall.Getrlimit(r, &v); err != nil {
+			return prog.Fatal("getrlimit failed", err)
+		}
+		if arg == "=" || n > v.Max {
+			v.Cur = v.Max
+		} else {
+			v.Cur = n
+		}
+		l.list = append(l.list, limit{r, v})
+	}
+	if strings.IndexByte("adlmps", letter) >= 0 {
+		l.words = append(l.words, "-"+string([]byte{letter})+" "+arg)
+		l.memory = true
+	}
+	return nil
+}
+
+// set puts the limits into force. NOFILE goes through package syscall, which
+// otherwise restores at exec what the runtime found at the start.
+func (l *Limits) set() error {
+	for i := range l.list {
+		if err := syscall.Setrlimit(l.list[i].resource, &l.list[i].value); err != nil {
+			return prog.Fatal("setrlimit failed", err)
+		}
+	}
+	return nil
+}
+
+// probeArg is the argument with which the program starts itself to see whether
+// a Go program can start under the limits; no user can mean it.
+const probeArg = "\x01bulkhead-probe"
+
+// Probe reports whether this process is the probe.
+func Probe(args []string) bool { return len(args) > 0 && args[0] == probeArg }
+
+// Prober is what the probe runs: it sets the limits again, in the words of the
+// options, and starts itself once more; the last one is the proof.
+//
+// Exec sets the limits and runs argv. Everything it will need is looked up
+// before, because little can be allocated afterwards.
+func (l *Limits) Exec(argv, env []string) error {
+	if l.memory {
+		if err := l.check(argv, env); err != nil {
+			return err
+		}
+	}
+	if err := l.set(); err != nil {
+		return err
+	}
+	return child.Exec(argv, env)
+}
+
+// check refuses limits under which the program, if it is one made with Go,
+// can not even start.
+func (l *Limits) check(argv, env []string) error {
+	file, err := child.Find(argv[0])
+	if err != nil || !isGo(file) {
+		return nil
+	}
+	// The probe is this very program, the smallest of its kind, under the
+	// limits; it is started by a copy of this program that has set them.
+	pid, err := l.startProbe(env)
+	if err != nil {
+		return nil // then nothing is known, and exec will tell
+	}
+	var ws syscall.WaitStatus
+	if _, err := posix.Wait4(pid, &ws, 0); err != nil || ws.Exited() && ws.ExitStatus() == 0 {
+		return nil
+	}
+	return prog.Fatal("unable to run "+argv[0]+": it is a Go program, which can not start under "+
+		strings.Join(l.words, " ")+"; leave out these limits, the program bounds its memory itself", nil)
+}
+
+// startProbe runs this program as child with the limits handed over in its
+// arguments: resource, value, resource, value...
+func (l *Limits) startProbe(env []string) (int, error) {
+	argv := []string{"softlimit", probeArg}
+	for _, x := range l.list {
+		argv = append(argv, posix.Itoa(x.resource), string(posix.AppendUint(nil, x.value.Cur)))
+	}
+	null, err := posix.Open("/dev/null", syscall.O_RDWR, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer syscall.Close(null)
+	n := uintptr(null)
+	return syscall.ForkExec("/proc/self/exe", argv, &syscall.ProcAttr{Env: env, Files: []uintptr{n, n, n}})
+}
+
+// RunProbe is the probe's body: with limits in its arguments it sets them and
+// becomes itself once more without; then being alive is the answer.
+func RunProbe(args []string) error {
+	args = args[1:]
+	if len(args) == 0 {
+		return nil
+	}
+	var l Limits
+	for ; len(args) >= 2; args = args[2:] {
+		r, _ := scan.Number(args[0])
+		n, _ := scan.Number(args[1])
+		var v syscall.Rlimit
+		if err := syscall.Getrlimit(int(r), &v); err != nil {
+			return prog.Fatal("getrlimit failed", err)
+		}
+		v.Cur = n
+		l.list = append(l.list, limit{int(r), v})
+	}
+	if err := l.set(); err != nil {
+		return err
+	}
+	return child.Exec([]string{"/proc/self/exe", probeArg}, os.Environ())
+}
+
+// isGo reports whether file is an ELF program made by the Go tools: they note
+// a build ID under the name "Go", which stripping keeps.
+func isGo(file string) bool {
+	f, err := elf.Open(file)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return f.Section(".note.go.buildid") != nil
+}
