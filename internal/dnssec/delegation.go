@@ -104,14 +104,8 @@ func (v *Verifier) VerifyKeys(p Policy, set *RRset, ds [][]byte, anchors []*Key,
 	if res.Status != Secure {
 		return res
 	}
-	n := 0
-	for _, k := range keys {
-		if k.ZoneKey() == ReasonNone {
-			keys[n] = k
-			n++
-		}
-	}
-	res.Keys = keys[:n]
+	// All of them, that Verify can say why one does not count.
+	res.Keys = keys
 	return res
 }
 

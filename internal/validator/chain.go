@@ -162,13 +162,20 @@ func (r *run) cut(parent *link, name dnsname.Name) *link {
 	}
 	var set dnssec.RRset
 	if find(&set, m.Answer, name, dns.TypeDS) {
+		usable, why := r.v.cfg.Policy.Usable(set.Data)
+		if len(usable) > 0 {
+			// What is waited for comes before what is paid for.
+			if r.fetch(name, dns.TypeDNSKEY); r.wait {
+				return nil
+			}
+		}
 		d := r.verify(&set, parent)
 		if d.Status != dnssec.Secure {
 			return fail(d.Reason)
 		}
 		r.step(Step{Name: name, Type: dns.TypeDS, What: "delegation", Status: d.Status, KeyTag: d.KeyTag, Alg: d.Alg,
 			Inception: d.Inception, Expiration: d.Expiration})
-		if usable, why := r.v.cfg.Policy.Usable(set.Data); len(usable) == 0 {
+		if len(usable) == 0 {
 			l := &link{kind: linkInsecure, reason: why}
 			r.v.put(name, l, d.TTL)
 			r.step(Step{Name: name, Type: dns.TypeDS, What: "delegation", Status: dnssec.Insecure, Reason: why})

@@ -1,6 +1,8 @@
 package validator
 
 import (
+	"slices"
+
 	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
 	"bulkhead/internal/dnssec"
@@ -94,19 +96,29 @@ func (r *run) message() (res result, wait bool) {
 	// INIT: what stands in for what. A CNAME below a DNAME in the same answer
 	// carries no signature: it must be what the DNAME gives (RFC 6672, section
 	// 5.3.1).
+	// What answers neither the question nor a step of its aliases is dropped.
 	made := make([]int, len(m.Answer)) // index+1 of the DNAME a CNAME is made from
+	used := make([]bool, len(m.Answer))
 	cur := dnsname.Name(m.QName).Lower()
-	final := false
+	final, alias := false, false
 	for range len(m.Answer) {
 		i, dn := step(m, cur)
-		if i < 0 {
+		if dn >= 0 {
+			used[dn], alias = true, true
+		}
+		if i < 0 || used[i] {
 			break
 		}
 		s := &m.Answer[i]
+		used[i] = true
 		if s.Type != dns.TypeCNAME || m.QType == dns.TypeCNAME || m.QType == dns.TypeANY {
 			final = true
+			for k := range m.Answer { // the rest of what ANY brought
+				used[k] = used[k] || m.QType == dns.TypeANY && dnsname.Equal(m.Answer[k].Owner, cur)
+			}
 			break
 		}
+		alias = true
 		target, _, _ := s.Records.Next()
 		if dn >= 0 && s.Sigs.Count() == 0 {
 			made[i] = dn + 1
@@ -117,7 +129,21 @@ func (r *run) message() (res result, wait bool) {
 		}
 		cur = dnsname.Name(target).Lower()
 	}
-	negative := !final && (len(m.Answer) == 0 || m.RCode == dns.RCodeNXDomain || denies(m.Authority))
+	if final && m.RCode != dns.RCodeSuccess {
+		return result{dnssec.Bogus, dnssec.ReasonNameExists, cur, m.QType}, false
+	}
+	for i := len(used) - 1; i >= 0; i-- {
+		if !used[i] {
+			m.Answer = slices.Delete(m.Answer, i, i+1)
+			made = slices.Delete(made, i, i+1)
+			for k := range made {
+				if made[k] > i {
+					made[k]--
+				}
+			}
+		}
+	}
+	negative := !final && (!alias || m.RCode == dns.RCodeNXDomain || denies(m.Authority))
 
 	// FINDKEY
 	zones := make([]*link, len(m.Answer))

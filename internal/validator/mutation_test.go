@@ -1,0 +1,162 @@
+package validator
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+
+	"bulkhead/internal/dns"
+	"bulkhead/internal/dnsname"
+	"bulkhead/internal/dnssec"
+	"bulkhead/internal/rdata"
+	"bulkhead/internal/resolver"
+	"bulkhead/internal/signedtree"
+)
+
+// mutations is how many changed bytes TestMutations tries: 100,000 by default,
+// $MUTATIONS on demand.
+func mutations(t *testing.T) int {
+	if s := os.Getenv("MUTATIONS"); s != "" {
+		n, err := strconv.Atoi(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if testing.Short() {
+		return 5000
+	}
+	return 100000
+}
+
+// same compares a message with the true one. A DNAME without the CNAME made
+// from it says the same.
+func same(m, was *resolver.Message) bool {
+	return content(m, true) == content(was, true) || content(m, true) == content(was, false)
+}
+
+// content is what of a message counts: code and answer, in canonical form,
+// with or without CNAMEs that were made from a DNAME.
+func content(m *resolver.Message, made bool) string {
+	var out [][]byte
+	for _, s := range m.Answer {
+		if !made && s.Type == dns.TypeCNAME && len(s.Sigs) == 0 {
+			continue
+		}
+		for data, rest, ok := s.Records.Next(); ok; data, rest, ok = rest.Next() {
+			b := dnsname.AppendLower(nil, s.Owner)
+			b = append(b, byte(s.Type>>8), byte(s.Type))
+			out = append(out, rdata.AppendCanonical(b, s.Type, data))
+		}
+	}
+	slices.SortFunc(out, bytes.Compare)
+	return m.RCode.String() + string(bytes.Join(slices.CompactFunc(out, bytes.Equal), []byte{0}))
+}
+
+// Whatever byte of whatever response of a signed tree is changed on the wire,
+// of an answer, a signature, a key, a DS or a proof: the verdict stays what it
+// was, with the same data, or becomes bogus. It never turns other data secure,
+// nor a secure answer insecure.
+func TestMutations(t *testing.T) {
+	total := mutations(t)
+	questions := []struct {
+		name string
+		t    dns.Type
+	}{
+		{"www.example.", dns.TypeA}, {"mx.example.", dns.TypeMX}, {"nothing.example.", dns.TypeA}, {"www.example.", dns.TypeMX},
+		{"a.star.example.", dns.TypeA}, {"a.star.example.", dns.TypeMX}, {"t.example.", dns.TypeA}, {"a.dn.example.", dns.TypeA},
+		{"cn.example.", dns.TypeA}, {"plain.example.", dns.TypeDS}, {"signed.example.", dns.TypeDS}, {"example.", dns.TypeDNSKEY},
+		{"www.plain.example.", dns.TypeA}, {"www.signed.example.", dns.TypeA}, {"example.", dns.TypeSOA}, {"nx.", dns.TypeA},
+		{"a.wild.signed.example.", dns.TypeTXT}, {"b.c.ent.signed.example.", dns.TypeA},
+	}
+	type setup struct {
+		alg dnssec.Algorithm
+		n3  *dnssec.NSEC3Params
+	}
+	setups := []setup{{dnssec.ED25519, nil}, {dnssec.ED25519, &dnssec.NSEC3Params{Iterations: 1, Salt: []byte{7}}},
+		{dnssec.ECDSAP256SHA256, nil}, {dnssec.ED25519, &dnssec.NSEC3Params{OptOut: true}}, {dnssec.RSASHA256, &dnssec.NSEC3Params{}}}
+	seed := uint64(1)
+	if s := os.Getenv("SEED"); s != "" {
+		seed, _ = strconv.ParseUint(s, 10, 64)
+	}
+	for i, c := range setups {
+		tree, root := build(c.alg, c.n3)
+		rnd := rand.New(rand.NewPCG(seed, uint64(i)))
+		w := newWorld(tree, root)
+		type truth struct {
+			sec  resolver.Security
+			m    *resolver.Message
+			wire []byte
+		}
+		truths := make([]truth, len(questions))
+		for k, q := range questions {
+			v, m, _ := w.ask(q.name, q.t)
+			n := signedtree.Name(q.name)
+			a := tree.ZoneFor(n, q.t).Ask(n, q.t)
+			truths[k] = truth{v.Sec, m, a.Wire(1, n, q.t)}
+		}
+		changed := 0
+		for n := range total / len(setups) {
+			k := rnd.IntN(len(questions))
+			q, tr := questions[k], truths[k]
+			name := signedtree.Name(q.name)
+			var v resolver.Verdict
+			var m *resolver.Message
+			if n%8 != 0 {
+				// the answer itself; the chain is known from before
+				m = parse(mutate(rnd, tr.wire), name, q.t)
+				if m == nil {
+					continue
+				}
+				v, _ = w.validate(m)
+			} else {
+				// one message of the chain, from the start
+				w.v.Forget()
+				hit, at := false, rnd.IntN(6)
+				w.forge = func(_ dnsname.Name, ty dns.Type, msg []byte) []byte {
+					if at--; at == -1 {
+						hit = true
+						return mutate(rnd, msg)
+					}
+					return msg
+				}
+				v, m, _ = w.ask(q.name, q.t)
+				w.forge = nil
+				w.v.Forget()
+				if !hit || m == nil {
+					continue
+				}
+			}
+			changed++
+			if v.Sec == resolver.Bogus || v.Sec == tr.sec && (v.Sec != resolver.Secure || same(m, tr.m)) {
+				continue
+			}
+			t.Fatalf("seed %d, setup %d, mutation %d: %s %v: %s, was %s\n%s", seed, i, n, q.name, q.t, secName(v.Sec), secName(tr.sec), show(m))
+		}
+		if changed < total/len(setups)/4 {
+			t.Errorf("setup %d: only %d of %d mutations gave messages to judge", i, changed, total/len(setups))
+		}
+	}
+}
+
+// mutate changes a byte, rarely several, cuts the message off or doubles a
+// part of it.
+func mutate(rnd *rand.Rand, msg []byte) []byte {
+	out := slices.Clone(msg)
+	switch rnd.IntN(32) {
+	case 0:
+		return out[:rnd.IntN(len(out))]
+	case 1: // copy a part over another
+		n := rnd.IntN(64)
+		from, to := rnd.IntN(len(out)), rnd.IntN(len(out))
+		copy(out[to:min(to+n, len(out))], msg[from:])
+	default:
+		for range 1 + rnd.IntN(8)/7 {
+			out[rnd.IntN(len(out))] ^= byte(1 + rnd.IntN(255))
+		}
+	}
+	return out
+}
