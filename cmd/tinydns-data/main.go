@@ -3,7 +3,7 @@ package main
 
 import (
 	"bulkhead/internal/cdb"
-	"bulkhead/internal/datafile"
+	"bulkhead/internal/makecdb"
 	"bulkhead/internal/prog"
 	"bulkhead/internal/tinydata"
 )
@@ -11,7 +11,7 @@ import (
 func main() { prog.Main("tinydns-data", run) }
 
 func run(args []string) error {
-	return datafile.Make(func(src *datafile.Source, w *cdb.Writer) error {
+	return makecdb.Make(func(src *makecdb.Source, w *cdb.Writer) error {
 		_, err := tinydata.Compile(src, w, tinydata.Serial(src.ModTime.Unix()), nil)
 		return err
 	}, nil)

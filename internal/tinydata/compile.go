@@ -1,6 +1,7 @@
 package tinydata
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"io"
@@ -207,3 +208,35 @@ func (c *chunk) parse(p *Parser) {
 // IsNameError reports whether err is one of a name in an old line, which 1.05
 // reported without a line number.
 func IsNameError(err error) bool { return err == dnsname.ErrName }
+
+// Lines calls f with every line of r, without its newline, and gives errors of
+// f their line number: the frame of the smaller data languages.
+func Lines(r io.Reader, f func(line []byte) error) error {
+	in := bufio.NewReaderSize(r, chunkLen)
+	for n := uint64(1); ; n++ {
+		line, err := in.ReadSlice('\n')
+		if err == bufio.ErrBufferFull {
+			line = bytes.Clone(line)
+			for err == bufio.ErrBufferFull && len(line) <= maxLine {
+				var more []byte
+				more, err = in.ReadSlice('\n')
+				line = append(line, more...)
+			}
+		}
+		if err != nil && err != io.EOF {
+			if err == bufio.ErrBufferFull {
+				return cdb.ErrFull
+			}
+			return &ReadError{err}
+		}
+		if len(line) > 0 && line[len(line)-1] == '\n' {
+			line = line[:len(line)-1]
+		}
+		if e := f(line); e != nil {
+			return atLine(e, n)
+		}
+		if err == io.EOF {
+			return nil
+		}
+	}
+}

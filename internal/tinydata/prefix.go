@@ -85,12 +85,12 @@ func (p *Parser) location(b *cdb.Batch) error {
 		return p.bracket(b, lo)
 	}
 	p.buf = append(p.buf[:0], keyLoc...)
-	p.buf = appendPrefix4(p.buf, p.f[1])
+	p.buf = AppendPrefix4(p.buf, p.f[1])
 	return b.Add(p.buf, lo[:])
 }
 
-// appendPrefix4 appends one byte a number: numbers between any number of dots.
-func appendPrefix4(dst, s []byte) []byte {
+// AppendPrefix4 appends one byte a number: numbers between any number of dots.
+func AppendPrefix4(dst, s []byte) []byte {
 	for len(s) > 0 {
 		if s[0] == '.' {
 			s = s[1:]

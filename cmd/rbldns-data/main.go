@@ -1,0 +1,18 @@
+// Rbldns-data compiles data into data.cdb; see rbldns-data(8).
+package main
+
+import (
+	"bulkhead/internal/cdb"
+	"bulkhead/internal/makecdb"
+	"bulkhead/internal/prog"
+	"bulkhead/internal/rbl"
+	"bulkhead/internal/tinydata"
+)
+
+func main() { prog.Main("rbldns-data", run) }
+
+func run([]string) error {
+	return makecdb.Make(func(src *makecdb.Source, w *cdb.Writer) error {
+		return tinydata.Lines(src, func(line []byte) error { return rbl.Line(line, w) })
+	}, nil)
+}
