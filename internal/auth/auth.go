@@ -1,0 +1,145 @@
+// Package auth decides authoritative answers: a pure function from one
+// generation of data, a question and a client to the bytes of an answer. It
+// opens nothing, has no clock and takes its randomness from the caller.
+//
+//	auth.go      data, questions, visibility of records
+//	answer.go    RFC 1034, section 4.3.2, as a walk through named states
+//	section.go   RRsets into sections, truncation, additional data
+//	denial.go    NSEC and NSEC3 proofs (RFC 4035, RFC 5155)
+//	fast.go      the same answers from prepared parts, for most questions
+//
+// Where 1.05 was not wrong, answers are its answers byte for byte; each
+// difference has a name, see docs/differences.md.
+package auth
+
+import (
+	"math/bits"
+
+	"bulkhead/internal/cdb"
+	"bulkhead/internal/content"
+	"bulkhead/internal/zindex"
+)
+
+// Data is one generation of data: data.cdb and the index of it. It is
+// immutable and used by any number of Answerers at once.
+type Data struct {
+	*zindex.View
+	Generation uint64 // differs between any two; set by who opens it
+}
+
+// NewData takes the bytes of data.cdb and of an index of them. Without an
+// index (nil) it makes one, which reads all of data.cdb; id is then only
+// remembered.
+func NewData(c, idx []byte, id zindex.Identity) (*Data, error) {
+	if idx == nil {
+		var err error
+		id.Size = uint64(len(c))
+		if idx, err = zindex.Build(c, id); err != nil {
+			return nil, err
+		}
+	}
+	v, err := zindex.Open(idx, c)
+	if err != nil {
+		return nil, err
+	}
+	return &Data{View: v}, nil
+}
+
+// Location finds the client's location: the longest prefix among the %-lines
+// that holds its address. Keys are 00 25 and the octets of an IPv4 prefix
+// (compat: djbdns.md section 5.1), and 00 2f, family, length and the bytes of
+// the prefix for all others; the record 00 2f lists the pairs of family and
+// length that occur, longest first within a family (package tinydata). The
+// zero location is none.
+func Location(r cdb.Reader, client *content.Addr) (loc [2]byte, err error) {
+	var key [4 + 16]byte
+	ip, is4 := client.V4()
+	family, bits := byte(4), 32
+	if !is4 {
+		ip, family, bits = client[:], 6, 128
+	}
+	key[1] = '/'
+	lengths, err := r.Get(key[:2])
+	if err != nil {
+		return loc, err
+	}
+	// At most 33+129 pairs, one look-up each.
+	for len(lengths) >= 2 && lengths[0] != family {
+		lengths = lengths[2:]
+	}
+	for n := bits; n >= 0; n-- {
+		var d []byte
+		if is4 && n%8 == 0 || n == 0 {
+			key[1] = '%'
+			d, err = r.Get(key[:2+copy(key[2:], ip[:n/8])])
+		}
+		if d == nil && err == nil && len(lengths) >= 2 && lengths[0] == family && int(lengths[1]) == n {
+			key[1], key[2], key[3] = '/', family, byte(n)
+			k := 4 + copy(key[4:], ip[:(n+7)/8])
+			if n%8 != 0 {
+				key[k-1] &= 0xFF << (8 - n%8)
+			}
+			d, err = r.Get(key[:k])
+			lengths = lengths[2:]
+		} else if len(lengths) >= 2 && int(lengths[1]) >= n {
+			lengths = lengths[2:]
+		}
+		if err != nil {
+			return loc, err
+		}
+		if d != nil {
+			if len(d) == 2 {
+				loc = [2]byte(d)
+			}
+			return loc, nil
+		}
+	}
+	return loc, nil
+}
+
+// Rand is a small generator for the order of records. It is no source of
+// secrets. The zero value works; seed it from the system's generator.
+type Rand struct{ State uint64 }
+
+// Below gives a number in [0, n).
+func (r *Rand) Below(n int) int {
+	r.State += 0xA0761D6478BD642F
+	hi, lo := bits.Mul64(r.State, r.State^0xE7037ED1A0B428DB)
+	hi, _ = bits.Mul64(hi^lo, uint64(n))
+	return int(hi)
+}
+
+// timed applies a record's timestamp (compat: djbdns.md section 5.2): ttl 0
+// and a time to die gives the ttl left, within bounds; any other ttl starts to
+// count at the time to be born.
+func timed(r *zindex.Record, now uint64) (ttl uint32, visible bool) {
+	const shortest, longest = 2, 3600 // seconds
+	switch {
+	case r.Time == 0:
+		return r.TTL, true
+	case r.TTL != 0:
+		return r.TTL, r.Time < now
+	case r.Time < now:
+		return 0, false
+	}
+	return uint32(min(max(r.Time-now, shortest), longest)), true
+}
+
+// visible reports whether the current client sees a record now, and its ttl.
+// It loads the record into a.rec.
+func (a *Answerer) visible(ref zindex.Ref) (uint32, bool) {
+	a.data.Load(ref, &a.rec)
+	if ref.Flags()&zindex.RecLocation != 0 && a.location() != a.rec.Loc {
+		return 0, false
+	}
+	return timed(&a.rec, a.q.Now)
+}
+
+// location is the client's, looked up when first needed.
+func (a *Answerer) location() [2]byte {
+	if !a.located {
+		a.located = true
+		a.loc, _ = Location(a.data.CDB(), &a.q.Client)
+	}
+	return a.loc
+}

@@ -1,0 +1,3 @@
+package tinydns
+
+func Get(args []string) error { return nil }
