@@ -5,6 +5,7 @@ import (
 
 	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
+	"bulkhead/internal/dnssec"
 )
 
 // Engine resolves. It belongs to one goroutine; see the package comment.
@@ -109,9 +110,13 @@ type waiter struct {
 
 // fetched is a message that a validator needed.
 type fetched struct {
-	name []byte
-	typ  dns.Type
-	m    *Message
+	name     []byte
+	typ      dns.Type
+	m        *Message
+	from     netip.AddrPort   // who said so; invalid: the cache
+	avoid    []netip.AddrPort // whose answers were rejected
+	rejected int              // how often
+	open     bool             // rejected, not fetched again yet
 }
 
 func (r *root) qname() []byte { return r.name[:r.nameLen] }
@@ -119,11 +124,32 @@ func (r *root) qname() []byte { return r.name[:r.nameLen] }
 // Lookup implements Fetched.
 func (r *root) Lookup(name []byte, t dns.Type) (*Message, bool) {
 	for i := range r.fetched {
-		if f := &r.fetched[i]; f.typ == t && string(f.name) == string(name) {
+		if f := &r.fetched[i]; !f.open && f.typ == t && string(f.name) == string(name) {
 			return f.m, true
 		}
 	}
 	return nil, false
+}
+
+// Reject implements Rejecter.
+func (r *root) Reject(name []byte, t dns.Type) bool {
+	for i := range r.fetched {
+		f := &r.fetched[i]
+		if f.open || f.typ != t || string(f.name) != string(name) {
+			continue
+		}
+		if f.rejected >= maxBogus || r.budget.spent != "" || f.m == nil {
+			return false
+		}
+		f.rejected++
+		f.open = true
+		if f.from.IsValid() {
+			f.avoid = append(f.avoid, f.from)
+		}
+		r.e.cache.Delete(KindRRset, t, name)
+		return true
+	}
+	return false
 }
 
 // keep copies b to where it lives as long as the question.
@@ -228,7 +254,7 @@ func (e *Engine) newRoot(h uint64, name []byte, t dns.Type, cd bool) *root {
 	}
 	r.hash, r.typ, r.cd = h, t, cd
 	r.nameLen = copy(r.name[:], name)
-	r.budget = NewBudget(e.limits)
+	r.budget = Budget{left: e.limits, Crypto: dnssec.NewBudget()}
 	r.next = e.roots[h]
 	e.roots[h] = r
 	e.nRoots++
@@ -451,10 +477,6 @@ func budgetText(limit string) string {
 		return "budget spent: aliases"
 	case "referrals":
 		return "budget spent: referrals"
-	case "signatures":
-		return "budget spent: signatures"
-	case "NSEC3 hashes":
-		return "budget spent: NSEC3 hashes"
 	case "levels":
 		return "budget spent: levels of name servers"
 	case "time":

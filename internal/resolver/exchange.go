@@ -608,7 +608,10 @@ func (x *exchange) receive(s *send, msg []byte) {
 		return
 	case classLame:
 		e.emit(Event{Kind: EventLame, Question: x.question(), Server: c.addr, Control: x.zoneName(), Target: w.cut, Reason: w.why})
-		v.setLame(e.now, x.zoneHash)
+		if !x.minimal {
+			// only what was asked in full counts
+			v.setLame(e.now, x.zoneHash)
+		}
 		x.useless(s, dns.EDENotAuthoritative)
 		return
 	case classRecLame:
@@ -626,6 +629,7 @@ func (x *exchange) receive(s *send, msg []byte) {
 		}
 	}
 	from := c.addr
+	e.storeOwnNS(x, w)
 	if e.ev != nil && w.class != classNXDomain {
 		e.logRecords(x, from)
 	}
@@ -644,6 +648,27 @@ func (x *exchange) receive(s *send, msg []byte) {
 	for _, t := range ws {
 		if t.state != stateDone && !t.r.finished {
 			t.respond(w, from)
+		}
+	}
+}
+
+// storeOwnNS keeps the NS RRset by which a zone names its own servers (RFC
+// 2181, section 5.4.1: authority section of an authoritative answer). No
+// delegation is made of it.
+func (e *Engine) storeOwnNS(x *exchange, w *response) {
+	if !w.aa || x.forward || w.class == classReferral {
+		return
+	}
+	p := &e.in
+	for i := range p.groups {
+		g := &p.groups[i]
+		if g.section == wire.Authority && g.typ == dns.TypeNS && g.first >= 0 && string(p.names[g.owner]) == string(x.zoneName()) {
+			if g.n > maxNSNames {
+				return
+			}
+			s := p.set(g, RankAuthAuthority)
+			e.put(&s, s.Owner, dns.TypeNS, Unchecked, nil)
+			return
 		}
 	}
 }

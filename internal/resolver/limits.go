@@ -16,8 +16,6 @@ type Limits struct {
 	Aliases   int // CNAME and DNAME steps
 	Referrals int // referrals followed
 	Depth     int // levels: the address of a server of a server ...
-	Signature int // signatures verified
-	Hashes    int // NSEC3 hashes computed
 	Time      Time
 }
 
@@ -41,12 +39,6 @@ var DefaultLimits = Limits{
 	// compat: djbdns.md, section 10.4: levels 0 to 4; unbound 3 by its
 	// target-fetch-policy, BIND max-recursion-depth 7.
 	Depth: 7,
-	// sdns 32, pdns-recursor max-signature-validations-per-query 30, unbound
-	// MAX_VALIDATE_AT_ONCE 8 a step (KeyTrap, CVE-2023-50387).
-	Signature: 32,
-	// pdns-recursor max-nsec3s-per-record 10 and hash computations 600 in
-	// iterations, sdns 32, unbound 8 a step (CVE-2023-50868).
-	Hashes: 32,
 	// Stub resolvers wait 5 s and ask again, RES_TIMEOUT; pdns-recursor
 	// max-total-msec 7000, BIND resolver-query-timeout 10 s.
 	Time: 10 * Second,
@@ -115,8 +107,7 @@ func (l Limits) withDefaults() Limits {
 	d := DefaultLimits
 	for _, f := range []struct{ v, d *int }{
 		{&l.Sends, &d.Sends}, {&l.Bytes, &d.Bytes}, {&l.Names, &d.Names}, {&l.NSLookups, &d.NSLookups},
-		{&l.Aliases, &d.Aliases}, {&l.Referrals, &d.Referrals}, {&l.Depth, &d.Depth},
-		{&l.Signature, &d.Signature}, {&l.Hashes, &d.Hashes}} {
+		{&l.Aliases, &d.Aliases}, {&l.Referrals, &d.Referrals}, {&l.Depth, &d.Depth}} {
 		if *f.v == 0 {
 			*f.v = *f.d
 		}
@@ -146,11 +137,6 @@ func (b *Budget) take(left *int, n int, name string) bool {
 
 // Spent names the limit that was met first, "" if none was.
 func (b *Budget) Spent() string { return b.spent }
-
-// Signatures pays for verifying n signatures, Hashes for n NSEC3 hashes. False:
-// the budget does not allow it, and nothing was taken.
-func (b *Budget) Signatures(n int) bool { return b.take(&b.left.Signature, n, "signatures") }
-func (b *Budget) Hashes(n int) bool     { return b.take(&b.left.Hashes, n, "NSEC3 hashes") }
 
 func (b *Budget) send() bool       { return b.take(&b.left.Sends, 1, "packets sent") }
 func (b *Budget) bytes(n int) bool { return b.take(&b.left.Bytes, n, "bytes received") }

@@ -66,6 +66,7 @@ type task struct {
 	addrs    []netip.AddrPort
 	asked    int // addrs before this have been given to an exchange
 	retried  bool
+	own      bool             // the zone's own NS records were taken
 	avoid    []netip.AddrPort // servers whose data were bogus
 	lookup   int              // ns whose address a child looks for
 	lookupTy dns.Type
@@ -283,6 +284,7 @@ func (t *task) alias(next []byte) {
 	t.avoid = t.avoid[:0]
 	t.tries = 0
 	t.retried = false
+	t.from = netip.AddrPort{}
 	t.state = stateStart
 	r.e.wake(t)
 }
@@ -423,8 +425,8 @@ func (t *task) findCut() {
 			bestZone, bestName = z, p
 			break
 		}
-		if !e.cfg.ForwardOnly && t.level <= maxCachedLevel &&
-			e.cache.Get(&e.entry, KindDelegation, 0, p) && e.entry.Expires > now && !t.isBad(p) {
+		if !e.cfg.ForwardOnly &&
+			e.cache.Get(&e.entry, KindDelegation, 0, p) && e.entry.Expires > now {
 			t.useEntry(p)
 			return
 		}
@@ -448,17 +450,10 @@ func (t *task) findCut() {
 	t.state = stateServers
 }
 
-// maxCachedLevel: at every level cached delegations are used; the old program
-// stopped at 1 (compat: djbdns.md, section 15, entry 24).
-const maxCachedLevel = 1 << 30
-
-// isBad: the delegation that just failed is not used again by this task.
-func (t *task) isBad(zone []byte) bool { return false }
-
 func (t *task) setZone(zone []byte) {
 	t.zoneLen = copy(t.zoneBuf[:], zone)
 	t.ns, t.addrs, t.asked = t.ns[:0], t.addrs[:0], 0
-	t.fixed, t.forward, t.cached = false, false, false
+	t.fixed, t.forward, t.cached, t.own = false, false, false, false
 	t.minLabels = 0
 }
 
@@ -633,6 +628,24 @@ func (t *task) gotAddress() {
 	t.state = stateServers
 }
 
+// addNames adds names of servers that are not known yet.
+func (t *task) addNames(names Packed) (added bool) {
+next:
+	for name, rest, ok := names.Next(); ok && len(t.ns) < 2*maxNSNames; name, rest, ok = rest.Next() {
+		if !dnsname.Valid(name) {
+			continue
+		}
+		for i := range t.ns {
+			if dnsname.Equal(t.ns[i].name, name) {
+				continue next
+			}
+		}
+		t.ns = append(t.ns, nsName{name: dnsname.Lower(t.r.keep(name))})
+		added = true
+	}
+	return added
+}
+
 func (t *task) has(a netip.AddrPort) bool {
 	for _, v := range t.addrs {
 		if v == a {
@@ -645,6 +658,16 @@ func (t *task) has(a netip.AddrPort) bool {
 // exhausted is called when no server of the zone is left.
 func (t *task) exhausted() {
 	e := t.r.e
+	if !t.own && !t.fixed && t.zoneLen > 1 {
+		// The zone itself may name servers that the parent does not know of.
+		// They help only as long as the parent's delegation lasts.
+		t.own = true
+		if e.cache.Get(&e.entry, KindRRset, dns.TypeNS, t.zoneName()) && e.entry.Expires > e.now.Seconds() && t.addNames(e.entry.Records) {
+			t.state = stateServers
+			e.wake(t)
+			return
+		}
+	}
 	if t.cached && !t.retried && !t.fixed {
 		// The delegation may be out of date: ask the parent again, once.
 		t.retried = true
@@ -717,7 +740,6 @@ func (t *task) respond(w *response, from netip.AddrPort) {
 			t.noMin, t.minLabels = true, 0
 		}
 		t.asked = 0
-		t.keepAsking(from)
 		t.state = stateServers
 		e.wake(t)
 		return
@@ -756,10 +778,6 @@ func (t *task) respond(w *response, from netip.AddrPort) {
 	t.sec = min(t.sec, sec)
 	t.conclude(&w.msg, w.class, w.final)
 }
-
-// keepAsking puts the server that just answered first, so that the following
-// steps of minimisation need no choosing anew.
-func (t *task) keepAsking(from netip.AddrPort) {}
 
 // conclude adds what was found to the answer, and ends or follows the alias.
 func (t *task) conclude(m *Message, c class, final []byte) {
@@ -979,6 +997,12 @@ func (t *task) validate() {
 		} else {
 			t.state = stateKeys
 			t.child = e.newTask(r, t, modeMessage, name, t.need.Type)
+			for i := range r.fetched {
+				if f := &r.fetched[i]; f.open && f.typ == t.need.Type && string(f.name) == string(name) {
+					t.child.fresh = true
+					t.child.avoid = append(t.child.avoid, f.avoid...)
+				}
+			}
 			return
 		}
 	}
@@ -1052,16 +1076,11 @@ func (t *task) again() bool {
 		return false
 	}
 	t.avoid = append(t.avoid, t.from)
-	t.forget()
 	t.asked = 0
 	t.state = stateServers
 	t.r.e.wake(t)
 	return true
 }
-
-// forget drops the keys fetched for a verdict that was bogus, so that the next
-// try fetches them anew.
-func (t *task) forget() {}
 
 // gotKeys takes over what a child fetched for the validator.
 func (t *task) gotKeys() {
@@ -1071,7 +1090,13 @@ func (t *task) gotKeys() {
 	}
 	t.child = nil
 	r := t.r
-	name := r.keep(t.need.Name[:t.need.Len])
-	r.fetched = append(r.fetched, fetched{name: name, typ: t.need.Type, m: c.msg})
 	t.state = stateValidate
+	need := t.need.Name[:t.need.Len]
+	for i := range r.fetched {
+		if f := &r.fetched[i]; f.typ == t.need.Type && string(f.name) == string(need) {
+			f.m, f.from, f.open = c.msg, c.from, false
+			return
+		}
+	}
+	r.fetched = append(r.fetched, fetched{name: r.keep(need), typ: t.need.Type, m: c.msg, from: c.from})
 }
