@@ -52,6 +52,19 @@ func eof(err error) error {
 	return err
 }
 
+// Len gives the length of the header that b starts with, 0 if more bytes are
+// needed to know; false if b can not be the start of one.
+func Len(b []byte) (n int, ok bool) {
+	if k := min(len(b), len(signature)); string(b[:k]) != signature[:k] {
+		return 0, false
+	}
+	if len(b) < fixedLen {
+		return 0, true
+	}
+	n = fixedLen + int(binary.BigEndian.Uint16(b[14:]))
+	return n, n <= fixedLen+maxRest
+}
+
 // Parse reads a complete header.
 func Parse(b []byte) (h Header, err error) {
 	if len(b) < fixedLen || string(b[:len(signature)]) != signature || len(b) != fixedLen+int(binary.BigEndian.Uint16(b[14:])) {
