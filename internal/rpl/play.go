@@ -193,7 +193,12 @@ type Result struct {
 	Fail   string   // what was wrong, "" if all was right
 	Sends  int      // questions the resolver sent
 	Unseen []string // questions no entry answers
+
+	questions, packets int
 }
+
+// left counts what the engine still had in work a minute after the last step.
+func (r *Result) left() (questions, packets int) { return r.questions, r.packets }
 
 // Player plays scenarios.
 type Player struct {
@@ -737,6 +742,13 @@ func (w *world) only(s *Step, i int) bool {
 // Play plays a scenario.
 func (p *Player) Play(name string, sc *Scenario) *Result {
 	res := &Result{}
+	var w *world
+	defer func() {
+		if w != nil && w.e != nil {
+			w.runUntil(w.now+60*resolver.Second, nil)
+			res.questions, res.packets = w.e.InWork()
+		}
+	}()
 	cfg, err := sc.config()
 	if err != nil {
 		res.Skip = err.Error()
@@ -755,7 +767,7 @@ func (p *Player) Play(name string, sc *Scenario) *Result {
 		res.Skip = "needs " + strings.Join(n, ", ")
 		return res
 	}
-	w := &world{p: p, sc: sc, cfg: cfg, now: startTime, res: res, canceled: map[resolver.Token]bool{}, used: map[*Step]bool{}}
+	w = &world{p: p, sc: sc, cfg: cfg, now: startTime, res: res, canceled: map[resolver.Token]bool{}, used: map[*Step]bool{}}
 	if !sc.Deckard {
 		for _, s := range sc.Steps {
 			if s.Kind == "REPLY" || s.Kind == "TIMEOUT" || s.Kind == "CHECK_OUT_QUERY" {
@@ -816,7 +828,7 @@ func (p *Player) Play(name string, sc *Scenario) *Result {
 	rc.MinTTL = number(cfg.Options["cache-min-ttl"], 0)
 	rc.MaxTTL = number(cfg.Options["cache-max-ttl"], 0)
 	if p.Validator != nil {
-		anchors, err := sc.resign(cfg)
+		anchors, err := sc.resign(cfg, w.now.Seconds())
 		if err != nil {
 			res.Skip = err.Error()
 			return res
