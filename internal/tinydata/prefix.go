@@ -163,3 +163,25 @@ func utoa(n int) string {
 		}
 	}
 }
+
+// prefixOfKey reads a second-form key.
+func prefixOfKey(key []byte) (addr netip.Addr, bits int, ok bool) {
+	if len(key) < 4 || string(key[:2]) != keyPrefix {
+		return addr, 0, false
+	}
+	bits = int(key[3])
+	if len(key) != 4+(bits+7)/8 {
+		return addr, 0, false
+	}
+	switch {
+	case key[2] == family4 && bits <= 32:
+		var a [4]byte
+		copy(a[:], key[4:])
+		return netip.AddrFrom4(a), bits, true
+	case key[2] == family6 && bits <= 128:
+		var a [16]byte
+		copy(a[:], key[4:])
+		return netip.AddrFrom16(a), bits, true
+	}
+	return addr, 0, false
+}
