@@ -13,33 +13,11 @@ import (
 	"bulkhead/internal/dnsname"
 	"bulkhead/internal/dnssec"
 	"bulkhead/internal/resolver"
-	"bulkhead/internal/dns"
-	"bulkhead/internal/dnsname"
-	"bulkhead/internal/dnssec"
-	"bulkhead/internal/resolver"
 	"bulkhead/internal/testbin"
-	"bulkhead/internal/validator"
 	"bulkhead/internal/validator"
 )
 
 var only = flag.String("scenario", "", "play this one alone and show what happens")
-
-func newValidator(anchors []RR, negative []dnsname.Name) resolver.Validator {
-	var cfg validator.Config
-	for _, rr := range anchors {
-		a := dnssec.Anchor{Name: rr.Name.Lower()}
-		if rr.Type == dns.TypeDS {
-			a.DS = [][]byte{rr.Data}
-		} else {
-			a.Keys = [][]byte{rr.Data}
-		}
-		cfg.Anchors = append(cfg.Anchors, a)
-	}
-	for _, n := range negative {
-		cfg.NTAs = append(cfg.NTAs, dnssec.NTA{Name: n.Lower()})
-	}
-	return validator.New(cfg)
-}
 
 func consensus(t *testing.T) map[string]bool {
 	text, err := os.ReadFile(testbin.Shared(t, "scenarios/consensus.txt"))
