@@ -6,6 +6,8 @@ package signedtree
 import (
 	"crypto/rand"
 	"fmt"
+	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,6 +40,7 @@ type Options struct {
 type Zone struct {
 	Name     dnsname.Name
 	Opt      Options
+	Addr     netip.Addr // of its one server, ns.ZONE, in 198.18.0.0/16
 	KSK, ZSK *dnssec.PrivateKey
 	Sets     map[Key]*dnssec.RRset // signed where they ought to be
 	DS       [][]byte              // for the parent
@@ -57,6 +60,7 @@ type Key struct {
 type Tree struct {
 	Zones map[dnsname.Name]*Zone
 	Now   uint32
+	next  uint16
 }
 
 // Name reads a name in presentation form; it panics when it is none.
@@ -75,12 +79,15 @@ func New(now uint32) *Tree {
 
 // Add makes a zone of lines "OWNER TYPE DATA", owners and names in data being
 // relative to the zone. SOA and NS are added if absent. Children come before
-// parents: a parent's delegations get the DS of the zones already there.
+// parents: a parent's delegations "CHILD NS x" get the servers, addresses and
+// DS of the zones already there.
 func (t *Tree) Add(name string, opt Options, lines ...string) *Zone {
 	z := &Zone{Name: Name(name), Opt: opt, Sets: map[Key]*dnssec.RRset{}, names: map[dnsname.Name]bool{}, cuts: map[dnsname.Name]bool{}}
 	if z.Opt.Expiration == 0 {
 		z.Opt.Inception, z.Opt.Expiration = t.Now-3600, t.Now+14*86400
 	}
+	t.next++
+	z.Addr = netip.AddrFrom4([4]byte{198, 18, byte(t.next >> 8), byte(t.next)})
 	for _, line := range lines {
 		f := strings.SplitN(line, " ", 3)
 		ty, ok := dns.ParseType(f[1])
@@ -100,21 +107,32 @@ func (t *Tree) Add(name string, opt Options, lines ...string) *Zone {
 	if z.Sets[Key{z.Name, dns.TypeNS}] == nil {
 		ns, _ := dnsname.Join(dnsname.Name("\x02ns\x00"), z.Name)
 		z.add(z.Name, dns.TypeNS, []byte(ns))
-		if z.Sets[Key{ns, dns.TypeA}] == nil {
-			z.add(ns, dns.TypeA, []byte{192, 0, 2, 53})
-		}
+		z.add(ns, dns.TypeA, z.Addr.AsSlice())
 	}
 	soa, _ := rdata.Parse(nil, dns.TypeSOA, []byte("ns hostmaster 1 3600 900 604800 300"), z.Name)
 	if z.Sets[Key{z.Name, dns.TypeSOA}] == nil {
 		z.add(z.Name, dns.TypeSOA, soa)
 	}
-	for k := range z.Sets {
+	for k, s := range z.Sets {
 		if k.Type == dns.TypeNS && k.Name != z.Name {
 			z.cuts[k.Name] = true
-			if c := t.Zones[k.Name]; c != nil && !c.Opt.NoDS {
-				for _, ds := range c.DS {
-					z.add(k.Name, dns.TypeDS, ds)
-				}
+			if c := t.Zones[k.Name]; c != nil {
+				ns, _ := dnsname.Join(dnsname.Name("\x02ns\x00"), c.Name)
+				s.Data = [][]byte{[]byte(ns)}
+			}
+		}
+	}
+	for _, cut := range slices.Sorted(maps.Keys(z.cuts)) {
+		c := t.Zones[cut]
+		if c == nil {
+			continue
+		}
+		ns, _ := dnsname.Join(dnsname.Name("\x02ns\x00"), cut)
+		delete(z.Sets, Key{ns, dns.TypeA})
+		z.add(ns, dns.TypeA, c.Addr.AsSlice())
+		for _, ds := range c.DS {
+			if !c.Opt.NoDS {
+				z.add(cut, dns.TypeDS, ds)
 			}
 		}
 	}
@@ -245,6 +263,16 @@ type Answer struct {
 	RCode                         dns.RCode
 	AA                            bool
 	Answer, Authority, Additional []*dnssec.RRset
+}
+
+// At gives the zone whose server has an address.
+func (t *Tree) At(a netip.Addr) *Zone {
+	for _, z := range t.Zones {
+		if z.Addr == a {
+			return z
+		}
+	}
+	return nil
 }
 
 // ZoneFor gives the zone that a resolver ends up asking for a question.

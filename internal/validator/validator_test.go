@@ -25,7 +25,7 @@ func build(alg dnssec.Algorithm, n3 *dnssec.NSEC3Params) (*signedtree.Tree, *sig
 	t := signedtree.New(testNow)
 	o := signedtree.Options{Algorithm: alg, NSEC3: n3, OneKey: alg == dnssec.RSASHA512}
 	t.Add("island.plain.example.", signedtree.Options{Algorithm: alg, NSEC3: n3}, "www A 192.0.2.1")
-	t.Add("plain.example.", signedtree.Options{}, "www A 192.0.2.1", "alias CNAME www.signed.example.")
+	t.Add("plain.example.", signedtree.Options{}, "www A 192.0.2.1", "alias CNAME www.signed.example.", "island NS x")
 	t.Add("signed.example.", o, "www A 192.0.2.1", "alias CNAME www.plain.example.", "*.wild TXT \"w\"", "a.b.c.ent A 192.0.2.9")
 	t.Add("future.example.", signedtree.Options{Algorithm: alg, NSEC3: n3, Inception: testNow + 10, Expiration: testNow + 1000}, "www A 192.0.2.1")
 	t.Add("past.example.", signedtree.Options{Algorithm: alg, NSEC3: n3, Inception: testNow - 1000, Expiration: testNow - 10}, "www A 192.0.2.1")
