@@ -86,7 +86,7 @@ func (e *Engine) exchange(t *task, name []byte, typ dns.Type, addrs []netip.Addr
 	}
 	zh := e.hash(t.zoneName(), 0, flags)
 	h := e.hash(name, uint64(typ), zh)
-	share := len(t.avoid) == 0
+	share := len(t.avoid) == 0 || string(t.avoidIn) != string(t.zoneName())
 	if share {
 		for x := e.exchanges[h]; x != nil; x = x.next {
 			if x.typ == typ && x.forward == t.forward && !x.own && string(x.qname()) == string(name) &&
@@ -116,9 +116,9 @@ func (e *Engine) exchange(t *task, name []byte, typ dns.Type, addrs []netip.Addr
 	t.x = x
 	for _, a := range addrs {
 		c := candidate{addr: a}
-		for _, v := range t.avoid {
-			if v == a {
-				c.out = true
+		if !share {
+			for _, v := range t.avoid {
+				c.out = c.out || v == a
 			}
 		}
 		s := e.servers.get(e.now, a)

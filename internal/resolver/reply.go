@@ -64,8 +64,16 @@ func AppendReply(dst []byte, b *wire.Builder, p *Reply, a *Answer) []byte {
 	}
 	m := b.Mark()
 	truncated := false
-	for i := range a.RRs {
+	// a chain of aliases brings proofs between its answers: answers go first
+	for k := range 2 * len(a.RRs) {
+		i, section := k, wire.Answer
+		if k >= len(a.RRs) {
+			i, section = k-len(a.RRs), wire.Authority
+		}
 		s := &a.RRs[i]
+		if s.Section != section || section == wire.Authority && a.repeated(i) {
+			continue
+		}
 		ttl := s.TTL
 		if p.HideTTL {
 			ttl = 0
@@ -106,6 +114,18 @@ func AppendReply(dst []byte, b *wire.Builder, p *Reply, a *Answer) []byte {
 		}
 	}
 	return b.Finish()
+}
+
+// repeated reports whether an RRset before i is the same: two aliases of one
+// zone share their proofs.
+func (a *Answer) repeated(i int) bool {
+	s := &a.RRs[i]
+	for k := range a.RRs[:i] {
+		if o := &a.RRs[k]; o.Type == s.Type && o.Section == s.Section && string(o.Owner) == string(s.Owner) {
+			return true
+		}
+	}
+	return false
 }
 
 func appendSet(b *wire.Builder, s *RRset, t dns.Type, ttl uint32, records Packed) bool {

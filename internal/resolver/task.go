@@ -67,7 +67,8 @@ type task struct {
 	asked    int // addrs before this have been given to an exchange
 	retried  bool
 	own      bool             // the zone's own NS records were taken
-	avoid    []netip.AddrPort // servers whose data were bogus
+	avoid    []netip.AddrPort // servers whose data were bogus ...
+	avoidIn  []byte           // ... of this zone
 	lookup   int              // ns whose address a child looks for
 	lookupTy dns.Type
 	lastCode dns.EDE
@@ -668,7 +669,7 @@ func (t *task) exhausted() {
 			return
 		}
 	}
-	if t.cached && !t.retried && !t.fixed {
+	if t.cached && !t.retried && !t.fixed && len(t.avoid) == 0 {
 		// The delegation may be out of date: ask the parent again, once.
 		t.retried = true
 		e.cache.Delete(KindDelegation, 0, t.zoneName())
@@ -847,7 +848,6 @@ func (t *task) referral(w *response) {
 	}
 	cut, names, glue := r.keep(w.cut), Packed(r.keep(w.ns)), r.keep(w.glue)
 	t.setZone(cut)
-	t.avoid = t.avoid[:0]
 	t.expires, t.bound = expires, expires
 	t.delegation(names, glue, false)
 	t.noMin = false
@@ -1001,6 +1001,9 @@ func (t *task) validate() {
 				if f := &r.fetched[i]; f.open && f.typ == t.need.Type && string(f.name) == string(name) {
 					t.child.fresh = true
 					t.child.avoid = append(t.child.avoid, f.avoid...)
+					if f.m != nil {
+						t.child.avoidIn = f.m.Zone
+					}
 				}
 			}
 			return
@@ -1076,6 +1079,7 @@ func (t *task) again() bool {
 		return false
 	}
 	t.avoid = append(t.avoid, t.from)
+	t.avoidIn = t.msg.Zone
 	t.asked = 0
 	t.state = stateServers
 	t.r.e.wake(t)
