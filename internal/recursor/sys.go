@@ -1,0 +1,141 @@
+package recursor
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// System calls of the worker threads. Those that never block are made raw:
+// telling Go's scheduler about each would cost as much as the call. The one
+// that waits, epollWait with a timeout, tells it.
+
+// sockaddr holds a struct sockaddr_in or sockaddr_in6.
+type sockaddr struct {
+	b [28]byte
+	n uint32
+}
+
+func (s *sockaddr) set(a netip.AddrPort) {
+	ip := a.Addr()
+	if ip.Is4() {
+		binary.NativeEndian.PutUint16(s.b[:], unix.AF_INET)
+		binary.BigEndian.PutUint16(s.b[2:], a.Port())
+		v := ip.As4()
+		copy(s.b[4:], v[:])
+		clear(s.b[8:16])
+		s.n = unix.SizeofSockaddrInet4
+		return
+	}
+	binary.NativeEndian.PutUint16(s.b[:], unix.AF_INET6)
+	binary.BigEndian.PutUint16(s.b[2:], a.Port())
+	clear(s.b[4:8])
+	v := ip.As16()
+	copy(s.b[8:], v[:])
+	clear(s.b[24:])
+	s.n = unix.SizeofSockaddrInet6
+}
+
+func (s *sockaddr) addrPort() netip.AddrPort {
+	port := binary.BigEndian.Uint16(s.b[2:])
+	if binary.NativeEndian.Uint16(s.b[:]) == unix.AF_INET {
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(s.b[4:8])), port)
+	}
+	return netip.AddrPortFrom(netip.AddrFrom16([16]byte(s.b[8:24])).Unmap(), port)
+}
+
+// mmsghdr is struct mmsghdr of recvmmsg(2).
+type mmsghdr struct {
+	hdr unix.Msghdr
+	n   uint32
+	_   [4]byte
+}
+
+func recvmmsg(fd int, m []mmsghdr) (int, syscall.Errno) {
+	n, _, e := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m[0])), uintptr(len(m)), unix.MSG_DONTWAIT, 0, 0)
+	return int(n), e
+}
+
+func sendmmsg(fd int, m []mmsghdr) (int, syscall.Errno) {
+	n, _, e := syscall.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&m[0])), uintptr(len(m)), unix.MSG_DONTWAIT, 0, 0)
+	return int(n), e
+}
+
+func recvNow(fd int, b []byte) (int, syscall.Errno) {
+	n, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_DONTWAIT|unix.MSG_TRUNC, 0, 0)
+	return int(n), e
+}
+
+func sendNow(fd int, b []byte) (int, syscall.Errno) {
+	n, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0)
+	return int(n), e
+}
+
+func readNow(fd int, b []byte) (int, syscall.Errno) {
+	n, _, e := syscall.RawSyscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
+	return int(n), e
+}
+
+func closeNow(fd int) { syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
+
+func socketNow(family, kind int) (int, syscall.Errno) {
+	fd, _, e := syscall.RawSyscall(unix.SYS_SOCKET, uintptr(family), uintptr(kind|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC), 0)
+	return int(fd), e
+}
+
+func bindNow(fd int, s *sockaddr) syscall.Errno {
+	_, _, e := syscall.RawSyscall(unix.SYS_BIND, uintptr(fd), uintptr(unsafe.Pointer(&s.b)), uintptr(s.n))
+	return e
+}
+
+func connectNow(fd int, s *sockaddr) syscall.Errno {
+	_, _, e := syscall.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&s.b)), uintptr(s.n))
+	return e
+}
+
+func acceptNow(fd int, s *sockaddr) (int, syscall.Errno) {
+	s.n = uint32(len(s.b))
+	n, _, e := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(fd), uintptr(unsafe.Pointer(&s.b)), uintptr(unsafe.Pointer(&s.n)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	return int(n), e
+}
+
+// watch is what an epoll event brings back: which table, which place in it,
+// and the place's generation, so that an event for a socket closed earlier in
+// the same batch is not taken for its successor's.
+type watch struct {
+	what  uint8
+	gen   uint32 // 24 bits count
+	index int32
+}
+
+func epollCtl(ep, op, fd int, events uint32, w watch) syscall.Errno {
+	ev := unix.EpollEvent{Events: events, Fd: w.index, Pad: int32(uint32(w.what)<<24 | w.gen&0xFFFFFF)}
+	_, _, e := syscall.RawSyscall6(unix.SYS_EPOLL_CTL, uintptr(ep), uintptr(op), uintptr(fd), uintptr(unsafe.Pointer(&ev)), 0, 0)
+	return e
+}
+
+func watchOf(ev *unix.EpollEvent) watch {
+	return watch{what: uint8(uint32(ev.Pad) >> 24), gen: uint32(ev.Pad) & 0xFFFFFF, index: ev.Fd}
+}
+
+// epollWait waits at most d, negative for ever. It first looks without waiting,
+// which on a busy server is all it does.
+func epollWait(ep int, evs []unix.EpollEvent, d time.Duration) int {
+	n, _, e := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(ep), uintptr(unsafe.Pointer(&evs[0])), uintptr(len(evs)), 0, 0, 0)
+	if e == 0 && int(n) > 0 || d == 0 {
+		return max(0, int(n))
+	}
+	ms := -1
+	if d > 0 {
+		ms = int((d + time.Millisecond - 1) / time.Millisecond)
+	}
+	k, err := unix.EpollWait(ep, evs, ms)
+	if err != nil {
+		return 0 // EINTR: signals go to their own goroutine
+	}
+	return k
+}
