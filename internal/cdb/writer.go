@@ -68,12 +68,18 @@ func (b *Batch) Reset() {
 }
 
 // Each calls f for every record of the batch in order, until f returns an
-// error.
+// error. EachAt gives the record's distance from the batch's start as well.
 func (b *Batch) Each(f func(key, data []byte) error) error {
+	return b.EachAt(func(_ uint64, key, data []byte) error { return f(key, data) })
+}
+
+// EachAt is Each with positions.
+func (b *Batch) EachAt(f func(pos uint64, key, data []byte) error) error {
 	for buf := b.buf; len(buf) > 0; {
+		pos := uint64(len(b.buf) - len(buf))
 		k, d := binary.LittleEndian.Uint32(buf), binary.LittleEndian.Uint32(buf[4:])
 		buf = buf[recordLen:]
-		if err := f(buf[:k:k], buf[k:k+d:k+d]); err != nil {
+		if err := f(pos, buf[:k:k], buf[k:k+d:k+d]); err != nil {
 			return err
 		}
 		buf = buf[k+d:]
@@ -126,6 +132,9 @@ func (w *Writer) Add(key, data []byte) error {
 	}
 	return nil
 }
+
+// Pos is the position in the file that the next record will have.
+func (w *Writer) Pos() uint64 { return max(w.pos, HeaderLen) + uint64(w.batch.Len()) }
 
 func (w *Writer) flush() error {
 	if w.batch.Count() == 0 {

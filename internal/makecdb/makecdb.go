@@ -5,6 +5,7 @@ package makecdb
 
 import (
 	"errors"
+	"io"
 	"os"
 	"syscall"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	"bulkhead/internal/cdb"
 	"bulkhead/internal/dnsname"
+	"bulkhead/internal/mapfile"
 	"bulkhead/internal/prog"
 	"bulkhead/internal/tinydata"
 )
@@ -31,11 +33,31 @@ type Source struct {
 	ModTime time.Time
 }
 
+// An Index lies beside data.cdb and belongs to exactly one.
+type Index interface {
+	// Write writes the index of the finished data.cdb, whose content is c, to
+	// f. An error means that there will be none.
+	Write(f io.Writer, c []byte, st os.FileInfo) error
+}
+
+// Names of the index; the server makes it again by itself where it is missing
+// or belongs to another data.cdb.
+const (
+	IndexTmp = "data.idx.tmp"
+	IndexOut = "data.idx"
+)
+
 // Make reads data with compile, which adds the records to w, and publishes the
-// result: a reader of data.cdb sees the old or the new one whole. index, if
-// not nil, is called with the finished file before it takes its place; what
-// it returns is called afterwards.
-func Make(compile func(src *Source, w *cdb.Writer) error, index func(f *os.File) (after func() error, err error)) error {
+// result: a reader of data.cdb sees the old or the new one whole. index may be
+// nil.
+//
+// The order of the last steps: both files are complete and on disk before
+// either gets its name; then the index is renamed, then data.cdb. Killed
+// between the two, the old data.cdb lies beside an index that names another
+// file and so counts for nothing. An index that can not be written is no
+// reason to keep new data from being served: then the old index goes on lying
+// there, and counts for nothing either.
+func Make(compile func(src *Source, w *cdb.Writer) error, index Index) error {
 	syscall.Umask(0o022)
 	f, err := os.Open(In)
 	if err != nil {
@@ -58,24 +80,50 @@ func Make(compile func(src *Source, w *cdb.Writer) error, index func(f *os.File)
 	if err := w.Finish(); err != nil {
 		return words(&tinydata.WriteError{Err: err})
 	}
-	after := func() error { return nil }
-	if index != nil {
-		if after, err = index(out); err != nil {
-			return err
-		}
-	}
+	indexed := index != nil && writeIndex(out, index) == nil
 	if err := out.Sync(); err != nil {
 		return prog.Fatal("unable to create "+Tmp, err)
 	}
 	if err := out.Close(); err != nil {
 		return prog.Fatal("unable to create "+Tmp, err)
 	}
+	if indexed {
+		syscall.Rename(IndexTmp, IndexOut)
+	}
 	// not os.Rename, which has its own idea of renaming onto a folder
 	if err := syscall.Rename(Tmp, Out); err != nil {
 		return prog.Fatal("unable to move "+Tmp+" to "+Out, err)
 	}
 	syncDir()
-	return after()
+	return nil
+}
+
+// writeIndex makes the index of out, under its temporary name. A half-written
+// one is taken away again.
+func writeIndex(out *os.File, index Index) (err error) {
+	f, err := os.OpenFile(IndexTmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		f.Close()
+		if err != nil {
+			os.Remove(IndexTmp)
+		}
+	}()
+	st, err := out.Stat()
+	if err != nil {
+		return err
+	}
+	c, err := mapfile.Map(out)
+	if err != nil {
+		return err
+	}
+	defer mapfile.Unmap(c)
+	if err := index.Write(&early{File: f}, c, st); err != nil {
+		return err
+	}
+	return f.Sync()
 }
 
 // syncDir makes the rename last through a power cut where the file system

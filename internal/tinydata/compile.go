@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime"
 	"strconv"
+	"sync"
 
 	"bulkhead/internal/cdb"
 	"bulkhead/internal/dnsname"
@@ -48,6 +49,7 @@ type chunk struct {
 	text  []byte
 	batch cdb.Batch
 	lines uint64 // lines in text, or up to the bad one
+	base  uint64 // where the batch begins in the file
 	err   error
 	done  chan struct{}
 }
@@ -58,12 +60,21 @@ type Stats struct {
 	Records      uint64
 }
 
+// Watch is what a caller may look at while Compile works; both may be nil.
+type Watch struct {
+	// Progress is called after every chunk.
+	Progress func(Stats)
+	// Records is called, by a goroutine of its own, with every batch in the
+	// order of the file and the position where it begins there.
+	Records func(base uint64, b *cdb.Batch)
+}
+
 // Compile reads the data language from r and adds its records to w, in order;
 // it does not Finish. Chunks are parsed on all processors and written in
 // order, so the result never depends on their number. The first bad line of
 // the file is the error: a *LineError, or dnsname.ErrName alone where 1.05 gave
-// no line. progress, if not nil, is called after every chunk.
-func Compile(r io.Reader, w *cdb.Writer, serial uint32, progress func(Stats)) (Stats, error) {
+// no line.
+func Compile(r io.Reader, w *cdb.Writer, serial uint32, watch Watch) (Stats, error) {
 	workers := runtime.GOMAXPROCS(0)
 	free := make(chan *chunk, 2*workers+1)
 	for range cap(free) {
@@ -87,6 +98,21 @@ func Compile(r io.Reader, w *cdb.Writer, serial uint32, progress func(Stats)) (S
 		}()
 	}
 
+	// A written chunk is watched, if at all, before it is used again.
+	written := make(chan *chunk, cap(free))
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		for c := range written {
+			if watch.Records != nil {
+				watch.Records(c.base, &c.batch)
+			}
+			free <- c
+		}
+	}()
+	finish := sync.OnceFunc(func() { close(written); <-watched })
+	defer finish()
+
 	var stats Stats
 	for c := range ordered {
 		<-c.done
@@ -96,14 +122,16 @@ func Compile(r io.Reader, w *cdb.Writer, serial uint32, progress func(Stats)) (S
 		if c.err != nil {
 			return stats, atLine(c.err, stats.Lines)
 		}
+		c.base = w.Pos()
 		if err := w.Append(&c.batch); err != nil {
 			return stats, &WriteError{err}
 		}
-		if progress != nil {
-			progress(stats)
+		if watch.Progress != nil {
+			watch.Progress(stats)
 		}
-		free <- c
+		written <- c
 	}
+	finish()
 	var all PrefixSet
 	for i := range prefixes {
 		all.Merge(&prefixes[i])
@@ -112,8 +140,12 @@ func Compile(r io.Reader, w *cdb.Writer, serial uint32, progress func(Stats)) (S
 	if err := all.Add(&last); err != nil {
 		return stats, err
 	}
+	base := w.Pos()
 	if err := w.Append(&last); err != nil {
 		return stats, &WriteError{err}
+	}
+	if watch.Records != nil {
+		watch.Records(base, &last)
 	}
 	return stats, nil
 }

@@ -39,7 +39,7 @@ func (m *memory) Seek(off int64, whence int) (int64, error) {
 func compile(r io.Reader, serial uint32) (cdb.Reader, error) {
 	m := &memory{}
 	w := cdb.NewWriter(m)
-	if _, err := Compile(r, w, serial, nil); err != nil {
+	if _, err := Compile(r, w, serial, Watch{}); err != nil {
 		return nil, err
 	}
 	return m.b, w.Finish()
@@ -238,6 +238,47 @@ func TestReadError(t *testing.T) {
 	var le *LineError
 	if !errors.As(err, &le) || le.Line != 2 {
 		t.Errorf("%v", err)
+	}
+}
+
+// What Watch is told are the positions that the file has.
+func TestWatch(t *testing.T) {
+	var text bytes.Buffer
+	for i := range 50000 {
+		fmt.Fprintf(&text, "=h%d.example.test:10.0.0.1\n", i)
+	}
+	text.WriteString("%ex:[2001:db8::]/32\n")
+	m := &memory{}
+	w := cdb.NewWriter(m)
+	type at struct {
+		pos uint64
+		key string
+	}
+	var got []at
+	lines := uint64(0)
+	stats, err := Compile(&text, w, 1, Watch{
+		Progress: func(s Stats) { lines = s.Lines },
+		Records: func(base uint64, b *cdb.Batch) {
+			b.EachAt(func(pos uint64, key, data []byte) error {
+				got = append(got, at{base + pos, string(key)})
+				return nil
+			})
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	if lines != 50001 || stats.Records != 100001 || len(got) != 100002 {
+		t.Errorf("%d lines, %+v, %d records", lines, stats, len(got))
+	}
+	for _, g := range got {
+		key, _, _, err := cdb.Reader(m.b).RecordAt(g.pos)
+		if err != nil || string(key) != g.key {
+			t.Fatalf("at %d: key %q, %v; want %q", g.pos, key, err, g.key)
+		}
 	}
 }
 

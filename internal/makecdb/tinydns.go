@@ -1,0 +1,99 @@
+package makecdb
+
+import (
+	"io"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"bulkhead/internal/cdb"
+	"bulkhead/internal/tinydata"
+	"bulkhead/internal/zindex"
+)
+
+// Tinydns makes tinydns's data.cdb, and data.idx beside it.
+func Tinydns() error {
+	x := &zoneIndex{b: zindex.NewBuilder()}
+	return Make(func(src *Source, w *cdb.Writer) error {
+		show := newProgress(src.Size)
+		defer show.end()
+		_, err := tinydata.Compile(src, w, tinydata.Serial(src.ModTime.Unix()), tinydata.Watch{
+			Progress: show.step,
+			Records:  x.add,
+		})
+		return err
+	}, x)
+}
+
+// zoneIndex collects the records for the index while they are written.
+type zoneIndex struct {
+	b   *zindex.Builder
+	err error
+}
+
+func (x *zoneIndex) add(base uint64, b *cdb.Batch) {
+	if x.err == nil {
+		x.err = b.EachAt(func(pos uint64, key, data []byte) error { return x.b.Add(base+pos, key, data) })
+	}
+}
+
+// Write makes the index of the finished file.
+func (x *zoneIndex) Write(w io.Writer, c []byte, st os.FileInfo) error {
+	if x.err != nil {
+		return x.err
+	}
+	return x.b.WriteTo(w, c, identity(st))
+}
+
+func identity(st os.FileInfo) zindex.Identity {
+	id := zindex.Identity{Size: uint64(st.Size()), MTime: st.ModTime().UnixNano()}
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
+		id.Inode = sys.Ino
+	}
+	return id
+}
+
+// Progress is shown on a terminal only, and only when there is something to
+// wait for.
+const (
+	progressAfter = 300 * time.Millisecond // quick compiles stay silent
+	progressEvery = 100 * time.Millisecond
+)
+
+type progress struct {
+	size        int64
+	start, last time.Time
+	tty, shown  bool
+}
+
+func newProgress(size int64) *progress {
+	_, err := unix.IoctlGetTermios(2, unix.TCGETS)
+	now := time.Now()
+	return &progress{size: size, start: now, last: now, tty: err == nil}
+}
+
+func (p *progress) step(s tinydata.Stats) {
+	if !p.tty {
+		return
+	}
+	now := time.Now()
+	if now.Sub(p.start) < progressAfter || now.Sub(p.last) < progressEvery {
+		return
+	}
+	p.last, p.shown = now, true
+	line := "\rtinydns-data: "
+	if p.size > 0 {
+		line += strconv.FormatInt(min(100, int64(s.Bytes)*100/p.size), 10) + "% "
+	}
+	os.Stderr.WriteString(line + strconv.FormatUint(s.Lines, 10) + " lines")
+}
+
+// end takes the line away.
+func (p *progress) end() {
+	if p.shown {
+		os.Stderr.WriteString("\r\x1b[K")
+	}
+}
