@@ -50,6 +50,7 @@ const (
 	ReasonOptOut                      // RFC 5155, section 6
 	ReasonDelegation                  // a proven insecure delegation
 	ReasonNTA                         // RFC 7646
+	ReasonPrivate                     // servers named by the administrator, unknown to the public tree
 	ReasonNoAnchor                    // no trust anchor above the name
 	ReasonBudget                      // the question's budget is spent
 	ReasonTooMany                     // more records than a limit allows
@@ -91,6 +92,7 @@ var reasons = [...]struct {
 	ReasonOptOut:               {"opt-out", dns.EDEDNSSECIndeterminate},
 	ReasonDelegation:           {"insecure delegation", dns.EDEDNSSECIndeterminate},
 	ReasonNTA:                  {"negative trust anchor", dns.EDEDNSSECIndeterminate},
+	ReasonPrivate:              {"private zone", dns.EDEDNSSECIndeterminate},
 	ReasonNoAnchor:             {"no trust anchor", dns.EDEDNSSECIndeterminate},
 	ReasonBudget:               {"validation budget spent", dns.EDEDNSSECIndeterminate},
 	ReasonTooMany:              {"too many records", dns.EDEDNSSECBogus},

@@ -120,8 +120,3 @@ func addForwards(c *resolver.Config) error {
 	}
 	return nil
 }
-
-// addValidator sets up validation, unless VALIDATE=0.
-func addValidator(c *resolver.Config) error {
-	return nil
-}

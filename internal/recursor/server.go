@@ -317,6 +317,7 @@ func (s *Server) reload() {
 	s.cache.SetStale(cfg.ServeStale)
 	for _, w := range s.workers {
 		w.call(func(w *worker) {
+			cfg := forWorker(cfg)
 			w.cfg = cfg
 			w.eng.SetConfig(cfg)
 			w.guard(func() { w.eng.Prime(w.now) })

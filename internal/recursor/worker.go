@@ -115,6 +115,7 @@ func newWorker(s *Server) (*worker, error) {
 }
 
 func (w *worker) newEngine(cfg *resolver.Config) {
+	cfg = forWorker(cfg)
 	w.cfg = cfg
 	w.eng = resolver.New(cfg, &w.store, &w.up, w, events{w}, random{})
 	w.guard(func() { w.eng.Prime(w.now) })

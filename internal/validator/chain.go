@@ -21,6 +21,7 @@ type run struct {
 var (
 	noAnchor = &link{kind: linkNone, reason: dnssec.ReasonNoAnchor}
 	negative = &link{kind: linkInsecure, reason: dnssec.ReasonNTA}
+	private  = &link{kind: linkInsecure, reason: dnssec.ReasonPrivate}
 )
 
 // chain walks from the nearest anchor down to name and gives the state of the
@@ -50,7 +51,13 @@ func (r *run) chain(name dnsname.Name) *link {
 		}
 		switch l.kind {
 		case linkNoCut:
+			if r.v.private[next] {
+				return private
+			}
 		case linkNoName:
+			if r.v.privateAt(name, next) {
+				return private
+			}
 			return cur
 		default:
 			cur = l

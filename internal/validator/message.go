@@ -175,6 +175,16 @@ func (r *run) message() (res result, wait bool) {
 		if below = r.zoneFor(cur, m.QType, signer); r.wait {
 			return res, true
 		}
+		if below.kind == linkBogus && below.reason == dnssec.ReasonNoDNSKEY && signer != "" {
+			// The anchor's zone shows no keys, and one above it denies that the
+			// name exists: by that zone's own chain, if it has one, it may be
+			// right; without, nobody can tell.
+			if top, _ := r.v.anchorOf(cur); top != "" && len(signer) < len(top) {
+				if below = r.chain(signer); r.wait {
+					return res, true
+				}
+			}
+		}
 	}
 
 	// VALIDATE

@@ -43,6 +43,11 @@ type Config struct {
 	Anchors []dnssec.Anchor
 	NTAs    []dnssec.NTA
 
+	// Private are zones whose servers the administrator has named. Where the
+	// public tree proves that such a zone does not exist, it is not bogus but
+	// insecure: it was never meant to be public.
+	Private []dnsname.Name // lower case
+
 	// Explain, if not nil, is told every step: the record of trust.
 	Explain func(Step)
 }
@@ -65,6 +70,7 @@ type Validator struct {
 	cfg     Config
 	anchors map[dnsname.Name]*anchor
 	ntas    map[dnsname.Name]int64
+	private map[dnsname.Name]bool
 	now     int64 // seconds since 1970, of the last call
 
 	links map[dnsname.Name]*link
@@ -132,8 +138,19 @@ func (v *Validator) SetConfig(cfg Config) {
 		}
 		v.ntas[n.Name] = n.Expires
 	}
+	v.private = make(map[dnsname.Name]bool, len(cfg.Private))
+	for _, n := range cfg.Private {
+		v.private[n] = n != dnsname.Root
+	}
 	v.Forget()
 }
+
+// Fork is a validator of the same configuration with a table of its own, for
+// another thread.
+func (v *Validator) Fork() *Validator { return New(v.cfg) }
+
+// Config is what the validator was made with.
+func (v *Validator) Config() Config { return v.cfg }
 
 // Forget empties the table of links.
 func (v *Validator) Forget() {
@@ -173,6 +190,23 @@ func (v *Validator) anchorOf(name dnsname.Name) (at dnsname.Name, reason dnssec.
 			return "", dnssec.ReasonNoAnchor
 		}
 	}
+}
+
+// privateAt reports whether name lies in a private zone that begins at cut or
+// below it.
+func (v *Validator) privateAt(name, cut dnsname.Name) bool {
+	if len(v.private) == 0 {
+		return false
+	}
+	for n := name; len(n) >= len(cut); n = dnsname.Parent(n) {
+		if v.private[n] {
+			return true
+		}
+		if n[0] == 0 {
+			break
+		}
+	}
+	return false
 }
 
 // get finds a link that is still good.

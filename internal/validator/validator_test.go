@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"bulkhead/internal/dnsname"
 	"bulkhead/internal/dnssec"
 	"bulkhead/internal/signedtree"
 )
@@ -124,4 +125,22 @@ func TestNoAnchor(t *testing.T) {
 	tree, _ := build(dnssec.ECDSAP256SHA256, nil)
 	w := newWorld(tree, tree.Zones[signedtree.Name("signed.example.")])
 	w.expect(t, "www.example. A indeterminate", "www.past.example. A indeterminate", "www.signed.example. A secure")
+}
+
+// A zone from root/servers that the public tree denies is insecure, one that it
+// knows is judged as ever.
+func TestPrivateZones(t *testing.T) {
+	for _, n3 := range []*dnssec.NSEC3Params{nil, {}} {
+		tree, root := build(dnssec.ECDSAP256SHA256, n3)
+		tree.Add("corp.", signedtree.Options{}, "www A 10.0.0.1")
+		tree.Add("in.www.example.", signedtree.Options{}, "www A 10.0.0.1")
+		tree.Add("a.b.c.corp2.", signedtree.Options{}, "www A 10.0.0.1")
+		w := newWorld(tree, root)
+		w.expect(t, "www.corp. A bogus", "www.in.www.example. A bogus")
+		cfg := w.v.Config()
+		cfg.Private = []dnsname.Name{signedtree.Name("corp."), signedtree.Name("in.www.example."), signedtree.Name("a.b.c.corp2."), signedtree.Name("wrong.example.")}
+		w.v.SetConfig(cfg)
+		w.expect(t, "www.corp. A insecure", "nx.corp. A insecure", "www.in.www.example. A insecure", "www.a.b.c.corp2. A insecure",
+			"www.example. A secure", "www.wrong.example. A bogus 9", "nx.example. A secure")
+	}
 }
