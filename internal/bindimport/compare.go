@@ -1,0 +1,178 @@
+package bindimport
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"bulkhead/internal/dns"
+)
+
+// Verdict of comparing two answers.
+type Verdict uint8
+
+const (
+	Equal     Verdict = iota
+	Explained         // they differ where the standards leave it open; Cause says where
+	Different
+)
+
+// Causes of explained differences.
+const (
+	causeCase       = "letter case of names only (RFC 4343)"
+	causeAuthority  = "authority section of a positive answer is optional (RFC 1034, section 6.2)"
+	causeAdditional = "additional section is optional (RFC 1034, section 3.7; RFC 2181, section 9)"
+	causeANY        = "ANY may be answered in part (RFC 8482)"
+	causeTruncated  = "truncated at another record; the question over TCP decides (RFC 2181, section 9)"
+	causeSilence    = "silence where the other server says REFUSED (RFC 8906, section 3)"
+	causeChain      = "one server follows a CNAME out of the zone into another zone of its own, the other leaves it to the client (RFC 1034, section 4.3.2)"
+	causeTransfer   = "nothing in named.conf says who may transfer the zone"
+	causeOccluded   = "records below a delegation that are no glue are not transferred (RFC 5936, section 3.5)"
+)
+
+// reply is an answer or silence.
+type reply struct {
+	a      *Answer
+	silent bool
+	err    error // malformed, or the server could not be asked
+}
+
+// Compare gives the verdict on two replies to q and its cause. For Different
+// the cause names what differs first.
+func Compare(q *Question, old, new reply) (Verdict, string) {
+	switch {
+	case old.err != nil || new.err != nil:
+		return Different, fmt.Sprintf("old: %v, new: %v", errText(old.err), errText(new.err))
+	case old.silent && new.silent:
+		return Equal, ""
+	case old.silent || new.silent:
+		a := old.a
+		if old.silent {
+			a = new.a
+		}
+		if a.RCode == dns.RCodeRefused {
+			return Explained, causeSilence
+		}
+		return Different, "one server does not answer"
+	}
+	a, b := old.a, new.a
+	if a.RCode != b.RCode {
+		if chain(a, b) {
+			return Explained, causeChain
+		}
+		return Different, "response code: " + a.RCode.String() + " and " + b.RCode.String()
+	}
+	if a.AA != b.AA {
+		return Different, "authoritative answer bit"
+	}
+	if a.OPT != b.OPT {
+		return Different, "OPT record present in one only"
+	}
+	if a.TC || b.TC {
+		if a.TC && b.TC {
+			return Equal, "" // nothing in a truncated answer counts
+		}
+		return Explained, causeTruncated
+	}
+	cause := ""
+	for i, name := range [3]string{"answer", "authority", "additional"} {
+		x, y := a.Sections[i], b.Sections[i]
+		if same(x, y, false) {
+			if cause == "" && !same(x, y, true) {
+				cause = causeCase
+			}
+			continue
+		}
+		switch {
+		case i == 0 && q.Type == dns.TypeANY && part(x, y):
+			cause = causeANY
+		case i == 0 && chain(a, b):
+			return Explained, causeChain
+		case i == 1 && len(a.Sections[0]) > 0 && onlyNS(x) && onlyNS(y) && (len(x) == 0 || len(y) == 0):
+			cause = causeAuthority
+		case i == 2 && glue(a, x, y):
+			cause = causeAdditional
+		default:
+			return Different, name + " section"
+		}
+	}
+	if cause != "" {
+		return Explained, cause
+	}
+	return Equal, ""
+}
+
+func errText(err error) string {
+	if err == nil {
+		return "answer"
+	}
+	return err.Error()
+}
+
+// same compares sections as sets, TTLs included.
+func same(x, y []RR, exact bool) bool {
+	if len(x) != len(y) {
+		return false
+	}
+	key := func(list []RR) []string {
+		out := make([]string, len(list))
+		for i, r := range list {
+			if exact {
+				out[i] = r.String()
+			} else {
+				out[i] = r.fold + utoa(r.TTL) + r.Class.String()
+			}
+		}
+		slices.Sort(out)
+		return out
+	}
+	return slices.Equal(key(x), key(y))
+}
+
+// part reports whether one of two answers is a subset of the other, or both
+// have records: RFC 8482 leaves the choice open.
+func part(x, y []RR) bool { return len(x) > 0 && len(y) > 0 }
+
+func onlyNS(list []RR) bool {
+	return !slices.ContainsFunc(list, func(r RR) bool { return r.Type != dns.TypeNS })
+}
+
+// chain reports whether both answers begin with the same CNAMEs and only one
+// goes on behind them.
+func chain(a, b *Answer) bool {
+	x, y := a.Sections[0], b.Sections[0]
+	if len(x) > len(y) {
+		x, y = y, x
+	}
+	if len(x) == 0 || len(x) == len(y) && a.RCode == b.RCode {
+		return false
+	}
+	for i, r := range x {
+		if r.Type != dns.TypeCNAME && r.Type != dns.TypeDNAME || r.fold != y[i].fold || r.TTL != y[i].TTL {
+			return false
+		}
+	}
+	return true
+}
+
+// glue reports whether a difference of additional sections is without
+// consequence: in a referral both must have every address of name servers
+// inside the delegated zone (RFC 9471).
+func glue(a *Answer, x, y []RR) bool {
+	if len(a.Sections[0]) > 0 || a.AA {
+		return true
+	}
+	needed := func(list []RR) []RR {
+		var out []RR
+		for _, r := range list {
+			for _, ns := range a.Sections[1] {
+				if ns.Type == dns.TypeNS && strings.EqualFold(ns.Data, r.Owner) && (strings.HasSuffix(strings.ToLower(r.Owner), "."+strings.ToLower(ns.Owner)) || strings.EqualFold(r.Owner, ns.Owner)) {
+					out = append(out, r)
+					break
+				}
+			}
+		}
+		return out
+	}
+	return same(needed(x), needed(y), false)
+}
