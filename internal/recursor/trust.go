@@ -24,7 +24,7 @@ func addValidator(c *resolver.Config) error {
 	if env.IsOff("VALIDATE") {
 		return nil
 	}
-	points, err := readPoints()
+	points, err := readPoints(c)
 	if err != nil {
 		return err
 	}
@@ -49,11 +49,14 @@ func addValidator(c *resolver.Config) error {
 	return nil
 }
 
-// readPoints reads the file of trust anchors; the built-in ones if there is no
-// file.
-func readPoints() ([]*dnssec.TrustPoint, error) {
+// readPoints reads the file of trust anchors; if there is none the built-in ones
+// hold, but only for the public root.
+func readPoints(c *resolver.Config) ([]*dnssec.TrustPoint, error) {
 	b, err := readLimited(anchorsFile, maxTrustBytes)
 	if errors.Is(err, fs.ErrNotExist) {
+		if !publicRoot(c) {
+			return nil, nil
+		}
 		b, err = []byte(dnssec.RootAnchors), nil
 	}
 	if err != nil {
