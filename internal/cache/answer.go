@@ -41,7 +41,9 @@ func (c *Cache) AppendAnswer(dst []byte, k Key, now uint32, sigs, hide bool, max
 	m := s.entry(off)
 	recs := int(binary.LittleEndian.Uint16(m[12:]))
 	b := s.bits(off)
-	if recs == 0 {
+	if recs == 0 || sigs && b&extBit != 0 {
+		// nothing, or an RRset from a wildcard: the proof that goes with it
+		// (RFC 4035, section 3.1.3.3) stands in another section
 		s.mu.Unlock()
 		return dst, false
 	}
