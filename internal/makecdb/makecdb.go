@@ -80,8 +80,10 @@ func Make(compile func(src *Source, w *cdb.Writer) error, index Index) error {
 	if err := w.Finish(); err != nil {
 		return words(&tinydata.WriteError{Err: err})
 	}
+	synced := make(chan error, 1) // the disk works while the index is made
+	go func() { synced <- out.Sync() }()
 	indexed := index != nil && writeIndex(out, index) == nil
-	if err := out.Sync(); err != nil {
+	if err := <-synced; err != nil {
 		return prog.Fatal("unable to create "+Tmp, err)
 	}
 	if err := out.Close(); err != nil {
