@@ -41,7 +41,13 @@ func (c *Cache) AppendAnswer(dst []byte, k Key, now uint32, sigs, hide bool, max
 	m := s.entry(off)
 	recs := int(binary.LittleEndian.Uint16(m[12:]))
 	b := s.bits(off)
-	if recs == 0 || sigs && b&extBit != 0 {
+	p := headerSize + len(k.Name)
+	proof := false
+	if b&extBit != 0 {
+		proof = binary.LittleEndian.Uint16(m[p+2:]) != 0
+		p += extSize
+	}
+	if recs == 0 || sigs && proof {
 		// nothing, or an RRset from a wildcard: the proof that goes with it
 		// (RFC 4035, section 3.1.3.3) stands in another section
 		s.mu.Unlock()
@@ -49,10 +55,6 @@ func (c *Cache) AppendAnswer(dst []byte, k Key, now uint32, sigs, hide bool, max
 	}
 	s.hit++
 	s.touch(off)
-	p := headerSize + len(k.Name)
-	if b&extBit != 0 {
-		p += extSize
-	}
 	r.TTL = b & ttlMask
 	r.Left = min(s.expire(off)-now, r.TTL)
 	r.Rank, r.Sec = uint8(b>>rankShift&7), uint8(b>>secShift&7)
