@@ -67,6 +67,8 @@ type task struct {
 	asked    int // addrs before this have been given to an exchange
 	retried  bool
 	own      bool             // the zone's own NS records were taken
+	logged   bool             // the tx line of this zone was given
+	learnt   int64            // when the delegation came, Unix time in seconds
 	avoid    []netip.AddrPort // servers whose data were bogus ...
 	avoidIn  []byte           // ... of this zone
 	lookup   int              // ns whose address a child looks for
@@ -454,7 +456,7 @@ func (t *task) findCut() {
 func (t *task) setZone(zone []byte) {
 	t.zoneLen = copy(t.zoneBuf[:], zone)
 	t.ns, t.addrs, t.asked = t.ns[:0], t.addrs[:0], 0
-	t.fixed, t.forward, t.cached, t.own = false, false, false, false
+	t.fixed, t.forward, t.cached, t.own, t.logged = false, false, false, false, false
 	t.minLabels = 0
 }
 
@@ -464,6 +466,7 @@ func (t *task) useEntry(zone []byte) {
 	t.setZone(zone)
 	t.cached = true
 	t.expires = e.entry.Expires
+	t.learnt = e.entry.Expires - int64(e.entry.TTL)
 	t.bound = e.entry.Expires
 	t.delegation(e.entry.Records, e.entry.Proof, true)
 	t.state = stateServers
@@ -534,8 +537,12 @@ func (t *task) servers() {
 	e, r := t.r.e, t.r
 	if t.asked < len(t.addrs) {
 		name, typ, minimal := t.question()
-		e.emit(Event{Kind: EventTx, Question: r.first(), Level: t.level, Type: t.typ, Name: t.name(), Control: t.zoneName(),
-			Servers: t.addrs[t.asked:]})
+		if !t.logged {
+			// once for all steps of minimisation
+			t.logged = true
+			e.emit(Event{Kind: EventTx, Question: r.first(), Level: t.level, Type: t.typ, Name: t.name(), Control: t.zoneName(),
+				Servers: t.addrs[t.asked:]})
+		}
 		if minimal {
 			e.emit(Event{Kind: EventMinimised, Question: r.first(), Level: t.level, Type: typ, Name: name})
 		}
@@ -656,6 +663,10 @@ func (t *task) has(a netip.AddrPort) bool {
 	return false
 }
 
+// renewAge is how old, in seconds, a delegation must be to be asked for again
+// when none of its servers helps: younger, the parent would say the same.
+const renewAge = 60
+
 // exhausted is called when no server of the zone is left.
 func (t *task) exhausted() {
 	e := t.r.e
@@ -669,7 +680,7 @@ func (t *task) exhausted() {
 			return
 		}
 	}
-	if t.cached && !t.retried && !t.fixed && len(t.avoid) == 0 {
+	if t.cached && !t.retried && !t.fixed && len(t.avoid) == 0 && e.now.Seconds()-t.learnt >= renewAge {
 		// The delegation may be out of date: ask the parent again, once.
 		t.retried = true
 		e.cache.Delete(KindDelegation, 0, t.zoneName())
@@ -683,6 +694,10 @@ func (t *task) exhausted() {
 	}
 	if t.verdict.Sec == Bogus && t.tries > 0 {
 		t.failed(t.verdict.Code, t.verdict.Text)
+		return
+	}
+	if code == dns.EDENotAuthoritative || t.asked == 0 {
+		t.failed(code, lameReason)
 		return
 	}
 	t.failed(code, "no server answered")
@@ -783,6 +798,19 @@ func (t *task) respond(w *response, from netip.AddrPort) {
 // conclude adds what was found to the answer, and ends or follows the alias.
 func (t *task) conclude(m *Message, c class, final []byte) {
 	r := t.r
+	if len(m.Answer) > 1 && t.typ != dns.TypeANY {
+		// the old program took what follows an alias from the cache, where
+		// the same packet had put it: its log says so
+		for i := 1; i < len(m.Answer); i++ {
+			s := &m.Answer[i]
+			if s.Type == dns.TypeCNAME && t.typ != dns.TypeCNAME {
+				target, _, _ := s.Records.Next()
+				r.e.emit(Event{Kind: EventCachedCNAME, Question: r.first(), Name: s.Owner, Target: target})
+			} else if s.Type == t.typ {
+				r.e.emit(Event{Kind: EventCached, Question: r.first(), Type: s.Type, Name: s.Owner})
+			}
+		}
+	}
 	for i := range m.Answer {
 		s := &m.Answer[i]
 		if s.Type == dns.TypeCNAME && t.typ != dns.TypeCNAME && t.typ != dns.TypeANY && (c != classAlias || i < len(m.Answer)-1) {
