@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"bulkhead/internal/auth"
+	"bulkhead/internal/cdb"
 	"bulkhead/internal/content"
 	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
@@ -55,6 +56,7 @@ type Desk struct {
 
 	// Set before each question:
 	Data  *auth.Data // nil: none can be read
+	DB    cdb.Reader // without Data: data.cdb alone, which is enough for transfers
 	Allow *Allow
 
 	q       content.Question
@@ -113,12 +115,16 @@ func (d *Desk) Header(dst []byte, rcode dns.RCode) []byte { return d.q.Header(ds
 
 // Answer implements content.Program.
 func (d *Desk) Answer(dst []byte, q *content.Question) ([]byte, content.Result) {
-	if d.Data == nil {
-		d.refusal = NoData
-		return q.Header(dst, dns.RCodeServFail), content.Result{RCode: dns.RCodeServFail, EDE: dns.EDENotReady, HasEDE: true, Found: true}
+	z := &Zone{DB: d.DB, Now: q.Now}
+	if d.Data != nil {
+		z.DB, z.View = d.Data.CDB(), d.Data.View
 	}
-	if q.Type == dns.TypeAXFR || q.Type == dns.TypeIXFR {
-		return d.transfer(dst, q)
+	transfer := d.IsTransfer()
+	if d.Data == nil && !(transfer && z.DB != nil) {
+		return d.refuse(dst, q, NoData, dns.RCodeServFail, dns.EDENotReady)
+	}
+	if transfer {
+		return d.transfer(dst, q, z)
 	}
 	msg, res := d.Answerer.Answer(dst, d.Data, q)
 	if !res.Found {
@@ -134,11 +140,11 @@ func (d *Desk) refuse(dst []byte, q *content.Question, why Refusal, rcode dns.RC
 }
 
 // transfer starts one.
-func (d *Desk) transfer(dst []byte, q *content.Question) ([]byte, content.Result) {
+func (d *Desk) transfer(dst []byte, q *content.Question, z *Zone) ([]byte, content.Result) {
 	if !d.Allow.Has(q.Name) {
 		return d.refuse(dst, q, Forbidden, dns.RCodeRefused, dns.EDEProhibited)
 	}
-	z := &Zone{DB: d.Data.CDB(), View: d.Data.View, Name: append([]byte(nil), q.Name...), Now: q.Now}
+	z.Name = append([]byte(nil), q.Name...)
 	var err error
 	if z.Loc, err = auth.Location(z.DB, &q.Client); err != nil {
 		return d.refuse(dst, q, DamagedData, dns.RCodeServFail, dns.EDEInvalidData)

@@ -13,6 +13,7 @@ import (
 	"bulkhead/internal/dns"
 	"bulkhead/internal/env"
 	"bulkhead/internal/generation"
+	"bulkhead/internal/mapfile"
 	"bulkhead/internal/prog"
 	"bulkhead/internal/sandbox"
 	"bulkhead/internal/scan"
@@ -42,8 +43,6 @@ func process(box sandbox.Decl) error {
 	}
 	p.peer = peerFromEnv()
 	faultsPanic()
-	p.store = generation.New(func(line string) { prog.Print("warning: " + line) })
-	p.reader = p.store.Reader()
 	p.timeouts()
 	return p.serve()
 }
@@ -153,12 +152,12 @@ func (p *connection) message(msg []byte) error {
 	}
 	at := len(p.out)
 	p.out = append(p.out, 0, 0)
-	p.desk.Data = p.reader.Acquire(generation.Now())
+	p.open()
 	var t *axfr.Transfer
 	var why axfr.Refusal
 	var answer []byte
 	if !guarded(func() { answer, t, why = p.desk.Reply(p.out, &p.peer, now) }) {
-		p.store.Broken()
+		p.broken()
 		answer, t, why = p.desk.Header(p.out[:at+2], dns.RCodeServFail), nil, axfr.DamagedData
 	}
 	if answer != nil {
@@ -185,6 +184,44 @@ func (p *connection) message(msg []byte) error {
 	return p.transfer(t)
 }
 
+// open makes the data ready for the question parsed last. A transfer does with
+// data.cdb alone where there is no index of it: making one would cost more than
+// the transfer.
+func (p *connection) open() {
+	if p.store == nil && p.desk.IsTransfer() && !indexFits() {
+		p.desk.DB = nil
+		if f, err := os.Open(generation.DataFile); err == nil {
+			if b, err := mapfile.Map(f); err == nil {
+				p.desk.DB = b // until the process ends
+			}
+			f.Close()
+		}
+		if p.desk.DB != nil {
+			return
+		}
+	}
+	if p.store == nil {
+		p.store = generation.New(func(line string) { prog.Print("warning: " + line) })
+		p.reader = p.store.Reader()
+	}
+	p.desk.DB = nil
+	p.desk.Data = p.reader.Acquire(generation.Now())
+}
+
+// indexFits reports whether there is an index that seems to be newer than the
+// data, so that opening both costs nothing.
+func indexFits() bool {
+	var c, i syscall.Stat_t
+	return syscall.Stat(generation.DataFile, &c) == nil && syscall.Stat(generation.IndexFile, &i) == nil &&
+		i.Mtim.Nano() >= c.Mtim.Nano()
+}
+
+func (p *connection) broken() {
+	if p.store != nil {
+		p.store.Broken()
+	}
+}
+
 // complain says on standard error why a transfer is refused. With SILENT the
 // client is not told but dropped, as 1.05 did.
 func (p *connection) complain(at int, why string) error {
@@ -204,7 +241,7 @@ func (p *connection) transfer(t *axfr.Transfer) error {
 	for more := true; more; {
 		var err error
 		if !guarded(func() { p.out, more, err = t.Next(p.out) }) {
-			p.store.Broken()
+			p.broken()
 			err = axfr.ErrFormat
 		}
 		if err != nil {
