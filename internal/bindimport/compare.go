@@ -27,6 +27,8 @@ const (
 	causeSilence    = "silence where the other server says REFUSED (RFC 8906, section 3)"
 	causeChain      = "one server follows a CNAME out of the zone into another zone of its own, the other leaves it to the client (RFC 1034, section 4.3.2)"
 	causeTransfer   = "nothing in named.conf says who may transfer the zone"
+	causeChild      = "a child zone in the same data: its own NS records and glue stand in the parent for the delegation"
+	causeDS         = "DS in the referral of a zone without signatures, which proves nothing (RFC 4035, section 3.1.4)"
 	causeOccluded   = "records below a delegation that are no glue are not transferred (RFC 5936, section 3.5)"
 )
 
@@ -90,6 +92,8 @@ func Compare(q *Question, old, new reply) (Verdict, string) {
 			return Explained, causeChain
 		case i == 1 && len(a.Sections[0]) > 0 && onlyNS(x) && onlyNS(y) && (len(x) == 0 || len(y) == 0):
 			cause = causeAuthority
+		case i == 1 && len(a.Sections[0]) == 0 && dsOnly(x, y):
+			cause = causeDS
 		case i == 2 && glue(a, x, y):
 			cause = causeAdditional
 		default:
@@ -135,6 +139,23 @@ func part(x, y []RR) bool { return len(x) > 0 && len(y) > 0 }
 
 func onlyNS(list []RR) bool {
 	return !slices.ContainsFunc(list, func(r RR) bool { return r.Type != dns.TypeNS })
+}
+
+// dsOnly reports whether only DS records differ, and nothing is signed.
+func dsOnly(x, y []RR) bool {
+	var rest [2][]RR
+	for i, list := range [2][]RR{x, y} {
+		for _, r := range list {
+			switch r.Type {
+			case dns.TypeRRSIG:
+				return false
+			case dns.TypeDS:
+			default:
+				rest[i] = append(rest[i], r)
+			}
+		}
+	}
+	return same(rest[0], rest[1], false)
 }
 
 // chain reports whether both answers begin with the same CNAMEs and only one

@@ -118,6 +118,7 @@ func Load(o Options) (*Config, error) {
 		for _, z := range v.Zones {
 			c.load(z)
 		}
+		c.joinChildren(v)
 	}
 	return c, nil
 }

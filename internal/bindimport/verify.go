@@ -108,14 +108,49 @@ func Questions(z *Zone) []Question {
 // Run asks both servers all questions about the zones.
 func (k *Check) Run(zones []*Zone) error {
 	var all []Question
-	unsaid := map[dnsname.Name]bool{}
-	occluded := map[dnsname.Name]func(RR) bool{}
+	about := map[dnsname.Name]*transferred{}
 	for _, z := range zones {
 		all = append(all, Questions(z)...)
-		unsaid[z.Name] = z.unsaid
-		occluded[z.Name] = z.belowCut()
+		about[z.Name] = &transferred{unsaid: z.unsaid, occluded: z.belowCut(), child: z.inChild(zones)}
 	}
-	return k.ask(all, unsaid, occluded)
+	return k.ask(all, about)
+}
+
+// transferred is what explains differences of a zone's transfers.
+type transferred struct {
+	unsaid   bool          // nothing says who may transfer it
+	occluded func(RR) bool // below a delegation and no glue
+	child    func(RR) bool // in another zone that both servers have
+}
+
+// inChild tells of a record whether it lies in a child zone of z among zones.
+func (z *Zone) inChild(zones []*Zone) func(RR) bool {
+	tops := childTops(z, zones)
+	return func(r RR) bool {
+		n, err := dnsname.ParseMaster(r.Owner, "")
+		return err == nil && below(n, z.Name, tops) && !(r.Type == dns.TypeDS && tops[n.Lower()])
+	}
+}
+
+// childTops gives the names, in lower case, of zones that lie below z.
+func childTops(z *Zone, zones []*Zone) map[dnsname.Name]bool {
+	tops := map[dnsname.Name]bool{}
+	for _, c := range zones {
+		if len(c.Name) > len(z.Name) && dnsname.IsBelow(c.Name, z.Name) {
+			tops[c.Name.Lower()] = true
+		}
+	}
+	return tops
+}
+
+// below reports whether n is one of tops, which lie below zone, or below one.
+func below(n, zone dnsname.Name, tops map[dnsname.Name]bool) bool {
+	for p := n.Lower(); len(tops) > 0 && len(p) > len(zone); p = dnsname.Parent(p) {
+		if tops[p] {
+			return true
+		}
+	}
+	return false
 }
 
 // belowCut tells of a record whether it lies at or below a delegation of z and
@@ -142,7 +177,7 @@ func (z *Zone) belowCut() func(RR) bool {
 }
 
 // ask asks all questions and fills the report.
-func (k *Check) ask(all []Question, unsaid map[dnsname.Name]bool, occluded map[dnsname.Name]func(RR) bool) error {
+func (k *Check) ask(all []Question, about map[dnsname.Name]*transferred) error {
 	var wg sync.WaitGroup
 	var mu sync.Mutex
 	next := 0
@@ -169,7 +204,7 @@ func (k *Check) ask(all []Question, unsaid map[dnsname.Name]bool, occluded map[d
 				}
 				v, cause := Compare(q, r[0], r[1])
 				if q.AXFR && v == Different {
-					v, cause = transferCause(q, r, v, cause, unsaid[q.Name], occluded[q.Name])
+					v, cause = transferCause(r, v, cause, about[q.Name])
 				}
 				mu.Lock()
 				k.Report.add(i, q, v, cause, r)
@@ -205,7 +240,7 @@ func (c *client) reply(q *Question) reply {
 }
 
 // transferCause explains differences of transfers.
-func transferCause(q *Question, r [2]reply, v Verdict, cause string, unsaid bool, occluded func(RR) bool) (Verdict, string) {
+func transferCause(r [2]reply, v Verdict, cause string, about *transferred) (Verdict, string) {
 	if r[0].err != nil || r[1].err != nil {
 		return v, cause
 	}
@@ -214,24 +249,30 @@ func transferCause(q *Question, r [2]reply, v Verdict, cause string, unsaid bool
 	case refused(r[0]) && refused(r[1]):
 		return Equal, ""
 	case refused(r[0]) != refused(r[1]):
-		if unsaid {
+		if about != nil && about.unsaid {
 			return Explained, causeTransfer
 		}
 		return Different, "only one server allows the transfer"
 	}
-	if occluded == nil {
+	if about == nil {
 		return v, cause
 	}
-	keep := func(list []RR) []RR {
-		var out []RR
-		for _, x := range list {
-			if !occluded(x) || x.Type == dns.TypeA || x.Type == dns.TypeAAAA {
-				out = append(out, x)
+	without := func(drop func(RR) bool) bool {
+		var keep [2][]RR
+		for i := range r {
+			for _, x := range r[i].a.Sections[0] {
+				if !drop(x) {
+					keep[i] = append(keep[i], x)
+				}
 			}
 		}
-		return out
+		return same(keep[0], keep[1], false)
 	}
-	if same(keep(r[0].a.Sections[0]), keep(r[1].a.Sections[0]), false) {
+	glueless := func(x RR) bool { return about.occluded(x) && x.Type != dns.TypeA && x.Type != dns.TypeAAAA }
+	switch {
+	case without(about.child):
+		return Explained, causeChild
+	case without(func(x RR) bool { return about.child(x) || glueless(x) }):
 		return Explained, causeOccluded
 	}
 	return v, cause

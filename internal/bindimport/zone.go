@@ -154,6 +154,35 @@ func (c *Config) load(z *Zone) {
 	}
 }
 
+// joinChildren takes out of each zone what lies in a child zone of the same
+// view. The data language has one tree of names: the child's own NS records
+// are the delegation, and named never shows the parent's copies either, but in
+// a transfer of the parent. DS belong to the parent and stay.
+func (c *Config) joinChildren(v *View) {
+	for _, z := range v.Zones {
+		var loaded []*Zone
+		for _, o := range v.Zones {
+			if len(o.Records) > 0 {
+				loaded = append(loaded, o)
+			}
+		}
+		tops := childTops(z, loaded)
+		if len(tops) == 0 {
+			continue
+		}
+		keep := z.Records[:0]
+		for _, r := range z.Records {
+			if !below(r.Owner, z.Name, tops) || r.Type == dns.TypeDS && tops[r.Owner.Lower()] {
+				keep = append(keep, r)
+				continue
+			}
+			c.Notes = append(c.Notes, Note{r.File + ":" + strconv.Itoa(r.Line), r.Owner.String() + " " + r.Type.String() + " " + string(rdata.AppendText(nil, r.Type, r.Data)),
+				"named answers from the child zone, and so does the data file", false})
+		}
+		z.Records = keep
+	}
+}
+
 // foldNames appends data with names in lower case, whatever the type.
 func foldNames(dst []byte, t dns.Type, data []byte) []byte {
 	at := len(dst)
