@@ -54,7 +54,11 @@ func (d *dumper) flush() {
 	d.buf = d.buf[:blockHeader]
 }
 
-func (d *dumper) entry(m []byte) {
+func (d *dumper) entry(s *shard, off int, limit uint32) {
+	if s.expire(off) <= limit {
+		return
+	}
+	m := s.entry(off)
 	if len(d.buf)-blockHeader+len(m) > maxBlock {
 		d.flush()
 	}
@@ -77,10 +81,10 @@ func (c *Cache) Dump(w io.Writer, now uint32) (int, error) {
 		s := &c.shards[i]
 		s.mu.Lock()
 		d.top = mainBlock
-		s.each(&s.main, limit, d.entry)
+		s.each(&s.main, func(off int) { d.entry(s, off, limit) })
 		d.flush()
 		d.top = 0
-		s.each(&s.small, limit, d.entry)
+		s.each(&s.small, func(off int) { d.entry(s, off, limit) })
 		d.flush()
 		s.mu.Unlock()
 		if d.err != nil {
@@ -93,9 +97,8 @@ func (c *Cache) Dump(w io.Writer, now uint32) (int, error) {
 	return int(d.n), d.err
 }
 
-// each calls f for the live entries of a ring that expire after limit, oldest
-// first.
-func (s *shard) each(r *ring, limit uint32, f func(m []byte)) {
+// each calls f with the offsets of the live entries of a ring, oldest first.
+func (s *shard) each(r *ring, f func(off int)) {
 	at := r.tail
 	for left := r.used; left > 0; {
 		if at == r.cap {
@@ -108,8 +111,8 @@ func (s *shard) each(r *ring, limit uint32, f func(m []byte)) {
 			at = 0
 			continue
 		}
-		if s.bits(off)&deadBit == 0 && s.expire(off) > limit {
-			f(s.entry(off))
+		if s.bits(off)&deadBit == 0 {
+			f(off)
 		}
 		at += n
 		left -= n
@@ -183,6 +186,7 @@ func (c *Cache) restore(m []byte, main bool, now, limit uint32) bool {
 	s := c.shardOf(h)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.grow(c)
 	k := keyOf(m)
 	k.hash = h
 	r := &s.small

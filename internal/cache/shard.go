@@ -12,10 +12,12 @@ import (
 
 // A shard is one block:
 //
-//	index   buckets of 16 slots of 4 bytes, one cache line each. A slot is 0
-//	        or tag<<offBits | offset/8. A key may be in two buckets, its own
-//	        and the neighbour; with 16 places each, overflow is rare and then
-//	        costs one old entry, never a longer search.
+//	index   buckets of 32 slots of 4 bytes, two cache lines. A slot is 0 or
+//	        tag<<offBits | offset/8. A key looks in the line its hash names
+//	        and then in the other; overflow is rare and then costs one old
+//	        entry, never a longer search. The number of buckets grows with
+//	        that of entries, by a quarter at a time, so that a half-empty
+//	        cache has touched, and occupies, only half of its index.
 //	ghosts  fingerprints of 2 bytes, 4 to a set, newest first
 //	rings   small and main, whole entries in a row, multiples of 8 bytes
 type shard struct {
@@ -23,7 +25,8 @@ type shard struct {
 	mem     []byte
 	index   []byte // part of mem
 	ghosts  []byte // part of mem
-	buckets uint64
+	buckets int    // in use
+	most    int    // buckets there is room for
 	sets    uint64
 	offBits uint
 	small   ring
@@ -36,8 +39,14 @@ type shard struct {
 
 const (
 	slotBytes   = 4
-	bucketSlots = 16
+	lineSlots   = 16
+	lineBytes   = slotBytes * lineSlots
+	bucketSlots = 2 * lineSlots
 	bucketBytes = slotBytes * bucketSlots
+	// fullBucket is how many entries a bucket has on average before there must
+	// be more: at 20 one of 200 buckets would want more than 32.
+	fullBucket   = 20
+	firstBuckets = 8
 	// bytesPerSlot: one slot for so many bytes of block. Entries have 40 bytes
 	// at least and 60 to 100 usually, so that the index is half full in a full
 	// cache, and takes a twelfth of the block.
@@ -64,8 +73,9 @@ type ring struct {
 func (s *shard) init(mem []byte) {
 	s.mem = mem
 	n := len(mem)
-	s.buckets = uint64(max(1, n/(bytesPerSlot*bucketSlots)))
-	ib := int(s.buckets) * bucketBytes
+	s.most = max(1, n/(bytesPerSlot*bucketSlots))
+	s.buckets = min(s.most, firstBuckets)
+	ib := s.most * bucketBytes
 	s.sets = uint64(max(1, n/(bytesPerGhost*ghostWays)))
 	gb := (int(s.sets)*ghostBytes*ghostWays + 63) &^ 63
 	s.index, mem = mem[:ib:ib], mem[ib:]
@@ -92,17 +102,29 @@ func (s *shard) touch(off int) {
 	}
 }
 
-func (s *shard) bucket(h uint64) int {
-	hi, _ := bits.Mul64(h<<8, s.buckets) // the top bits chose the shard
-	return int(hi) * bucketBytes
+// line is where a key looks first, other where it looks then; both are offsets
+// into index.
+func (s *shard) line(h uint64) int {
+	hi, _ := bits.Mul64(h<<8, uint64(s.buckets)) // the top bits chose the shard
+	return int(hi)*bucketBytes + int(h>>5&1)*lineBytes
 }
 
-// other is the second bucket of a key: the neighbour, often the same page.
-func (s *shard) other(b int) int {
-	if o := b ^ bucketBytes; o < len(s.index) {
-		return o
+func (s *shard) other(l int) int { return l ^ lineBytes }
+
+// grow makes room for one more entry in the index: when it is due, the index
+// is made anew, larger, from the rings. That takes about 30 ns an entry, and
+// with 16 shards nobody waits for more than a sixteenth of it. No entry may be
+// unlinked meanwhile.
+func (s *shard) grow(c *Cache) {
+	if s.live < s.buckets*fullBucket || s.buckets == s.most {
+		return
 	}
-	return b
+	s.buckets = min(s.most, s.buckets+s.buckets/4+1)
+	clear(s.index[:s.buckets*bucketBytes])
+	s.live = 0
+	for _, r := range [...]*ring{&s.main, &s.small} {
+		s.each(r, func(off int) { s.link(c.hashEntry(s.entry(off)), off) })
+	}
 }
 
 func (s *shard) tag(h uint64) uint32 { return uint32(h) &^ (1<<s.offBits - 1) }
@@ -118,21 +140,18 @@ func (s *shard) setSlot(b, i int, v uint32) {
 // find gives the offset of the live entry of k in mem, 0 if there is none (no
 // entry is at 0: the index is).
 func (s *shard) find(k Key) int {
-	b := s.bucket(k.hash)
-	if off := s.findIn(b, k); off != 0 {
+	l := s.line(k.hash)
+	if off := s.findIn(l, k); off != 0 {
 		return off
 	}
-	if o := s.other(b); o != b {
-		return s.findIn(o, k)
-	}
-	return 0
+	return s.findIn(s.other(l), k)
 }
 
 func (s *shard) findIn(b int, k Key) int {
-	line := s.index[b : b+bucketBytes : b+bucketBytes]
+	line := s.index[b : b+lineBytes : b+lineBytes]
 	mask := uint32(1)<<s.offBits - 1
 	tag := s.tag(k.hash)
-	for i := 0; i < bucketBytes; i += slotBytes {
+	for i := 0; i < lineBytes; i += slotBytes {
 		v := binary.LittleEndian.Uint32(line[i:])
 		if v&^mask == tag && v != 0 {
 			if off := int(v&mask) * unit; s.is(off, k) {
@@ -152,9 +171,9 @@ func (s *shard) is(off int, k Key) bool {
 // where finds the slot that points to off.
 func (s *shard) where(h uint64, off int) (b, i int, ok bool) {
 	want := s.tag(h) | uint32(off/unit)
-	b = s.bucket(h)
+	b = s.line(h)
 	for range 2 {
-		for i := range bucketSlots {
+		for i := range lineSlots {
 			if s.slot(b, i) == want {
 				return b, i, true
 			}
@@ -171,16 +190,16 @@ func (s *shard) unlink(h uint64, off int) {
 	}
 }
 
-// link points a free slot of the key's buckets to off. When both are full the
-// least asked-for of their entries gives way.
+// link points a free slot of the key's bucket to off. When it is full the least
+// asked-for of its entries gives way.
 func (s *shard) link(h uint64, off int) {
-	b := s.bucket(h)
+	b := s.line(h)
 	v := s.tag(h) | uint32(off/unit)
 	s.live++
 	var wb, wi int
 	worst := uint32(^uint32(0))
 	for range 2 {
-		for i := range bucketSlots {
+		for i := range lineSlots {
 			x := s.slot(b, i)
 			if x == 0 {
 				s.setSlot(b, i, v)
@@ -209,6 +228,7 @@ func (s *shard) remove(h uint64, off int) {
 // put replaces or appends. k's old entry keeps its place when the size allows,
 // and its standing in any case.
 func (s *shard) put(c *Cache, k Key, e *Entry, n int, now uint32) bool {
+	s.grow(c)
 	freq := uint32(0)
 	r := &s.small
 	if old := s.find(k); old != 0 {
