@@ -2,11 +2,11 @@ package main
 
 import "bulkhead/internal/sandbox"
 
-// box is what dnsq needs once it has started: the configuration of the
-// resolver library, and sockets to ask name servers with.
+// box is what dnsq needs once it has read its configuration: sockets to ask
+// name servers with.
 var box = sandbox.Decl{
 	Program: "dnsq",
 	Job:     "asks one server",
-	Read:    []string{"/etc/resolv.conf", "/etc/dnsrewrite", "/etc/hostname"},
 	Sockets: []string{"udp", "tcp"},
+	Calls:   "socket bind connect close fcntl getrandom",
 }

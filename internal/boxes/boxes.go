@@ -14,4 +14,77 @@ type Box struct {
 }
 
 // All has them by program name.
-var All = map[string]Box{}
+var All = map[string]Box{
+	"axfrdns": {Confined: true, Decl: sandbox.Decl{
+		Program: "axfrdns",
+		Job:     "zone transfers and answers over TCP",
+		Read:    []string{"."},
+		Calls:   "accept4 close openat newfstatat fstat fcntl getsockopt setsockopt ppoll epoll_create1 eventfd2 getrlimit getrandom",
+	}},
+	"dnsfilter": {Confined: true, Decl: sandbox.Decl{
+		Program: "dnsfilter",
+		Job:     "puts names beside addresses in a log",
+		Sockets: []string{"udp", "tcp"},
+		Calls:   "socket bind connect close fcntl getrandom",
+	}},
+	"dnsip": {Confined: true, Decl: sandbox.Decl{
+		Program: "dnsip",
+		Job:     "finds IPv4 addresses",
+		Sockets: []string{"udp", "tcp"},
+		Calls:   "socket bind connect close fcntl getrandom",
+	}},
+	"dnsip6": {Confined: true, Decl: sandbox.Decl{
+		Program: "dnsip6",
+		Job:     "finds IPv6 addresses",
+		Sockets: []string{"udp", "tcp"},
+		Calls:   "socket bind connect close fcntl getrandom",
+	}},
+	"dnsip6q": {Confined: true, Decl: sandbox.Decl{
+		Program: "dnsip6q",
+		Job:     "finds IPv6 addresses of rewritten names",
+		Sockets: []string{"udp", "tcp"},
+		Calls:   "socket bind connect close fcntl getrandom",
+	}},
+	"dnsipq": {Confined: true, Decl: sandbox.Decl{
+		Program: "dnsipq",
+		Job:     "finds IPv4 addresses of rewritten names",
+		Sockets: []string{"udp", "tcp"},
+		Calls:   "socket bind connect close fcntl getrandom",
+	}},
+	"dnsmx": {Confined: true, Decl: sandbox.Decl{
+		Program: "dnsmx",
+		Job:     "finds mail exchangers",
+		Sockets: []string{"udp", "tcp"},
+		Calls:   "socket bind connect close fcntl getrandom",
+	}},
+	"dnsname": {Confined: true, Decl: sandbox.Decl{
+		Program: "dnsname",
+		Job:     "finds names of addresses",
+		Sockets: []string{"udp", "tcp"},
+		Calls:   "socket bind connect close fcntl getrandom",
+	}},
+	"dnsq": {Confined: true, Decl: sandbox.Decl{
+		Program: "dnsq",
+		Job:     "asks one server",
+		Sockets: []string{"udp", "tcp"},
+		Calls:   "socket bind connect close fcntl getrandom",
+	}},
+	"dnsqr": {Confined: true, Decl: sandbox.Decl{
+		Program: "dnsqr",
+		Job:     "asks the cache",
+		Sockets: []string{"udp", "tcp"},
+		Calls:   "socket bind connect close fcntl getrandom",
+	}},
+	"dnstrace": {Confined: true, Decl: sandbox.Decl{
+		Program: "dnstrace",
+		Job:     "follows delegations from the root",
+		Sockets: []string{"udp", "tcp"},
+		Calls:   "socket bind connect close fcntl getrandom",
+	}},
+	"dnstxt": {Confined: true, Decl: sandbox.Decl{
+		Program: "dnstxt",
+		Job:     "finds TXT records",
+		Sockets: []string{"udp", "tcp"},
+		Calls:   "socket bind connect close fcntl getrandom",
+	}},
+}

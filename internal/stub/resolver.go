@@ -36,9 +36,15 @@ type kept[T any] struct {
 	value T
 	until time.Time
 	uses  int
+
+	frozen bool // value and err are final
+	err    error
 }
 
 func (k *kept[T]) get(load func() (T, error)) (T, error) {
+	if k.frozen {
+		return k.value, k.err
+	}
 	if k.uses > 0 && time.Now().Before(k.until) {
 		k.uses--
 		return k.value, nil
@@ -48,6 +54,17 @@ func (k *kept[T]) get(load func() (T, error)) (T, error) {
 		k.value, k.until, k.uses = v, time.Now().Add(keepFor), keepUses
 	}
 	return v, err
+}
+
+// Freeze reads the configuration now and keeps it, failures included, for as
+// long as the program runs: for tools that are about to give up their access
+// to files.
+func (r *Resolver) Freeze() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.servers.value, r.servers.err = r.loadServers()
+	r.rules.value, r.rules.err = r.loadRules()
+	r.servers.frozen, r.rules.frozen = true, true
 }
 
 // Servers gives the caches to ask, in order.

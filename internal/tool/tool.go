@@ -17,13 +17,11 @@ import (
 // buffer is lost (compat: djbdns.md section 12).
 const bufferLen = 8192
 
-// Run confines the process and calls f with a resolver that has read the
-// system's files, and with the output. It flushes only if f succeeds.
+// Run reads the resolver's configuration, confines the process and calls f
+// with the resolver and the output. It flushes only if f succeeds.
 func Run(box sandbox.Decl, f func(r *stub.Resolver, out *bufio.Writer) error) error {
-	if f := os.Getenv("DNSREWRITEFILE"); f != "" {
-		box.Read = append(box.Read, f)
-	}
 	r := &stub.Resolver{EDNS: true}
+	r.Freeze()
 	if err := sandbox.Confine(box); err != nil {
 		return err
 	}

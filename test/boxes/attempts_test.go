@@ -23,14 +23,10 @@ import (
 // Ids without an account or a process of their own.
 const uid, gid = "61950", "61951"
 
-// args gives what a program needs on its command line to get as far as its
-// box; programs not listed need none.
-var args = map[string][]string{}
-
 // environment holds everything any boxed program asks for; each takes what it
 // needs.
-func environment(root string) []string {
-	return append(os.Environ(), "ROOT="+root, "UID="+uid, "GID="+gid, "IP=127.0.0.1", "PORT=0",
+func environment(root string, port int) []string {
+	return append(os.Environ(), "ROOT="+root, "UID="+uid, "GID="+gid, "IP=127.0.0.1", fmt.Sprintf("PORT=%d", port),
 		"IPSEND=127.0.0.1", "CACHESIZE=1000000", "BASE=rbl.example", "LOG=1")
 }
 
@@ -104,17 +100,8 @@ func TestAttempts(t *testing.T) {
 // of each attempt.
 func try(t *testing.T, bin, name string) (map[string]string, []string) {
 	t.Helper()
-	root := filepath.Join(t.TempDir(), "root")
-	for _, d := range []string{root, root + "/ip", root + "/servers"} {
-		if err := os.MkdirAll(d, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for p := root; p != "/tmp" && p != "/" && p != os.TempDir(); p = filepath.Dir(p) {
-		os.Chmod(p, 0o755)
-	}
-	os.WriteFile(root+"/servers/@", []byte("127.0.0.1\n"), 0o644)
-	os.WriteFile(root+"/data.cdb", emptyCDB(), 0o644)
+	w := works[name][0]
+	p := prepare(t, w)
 
 	neighbour := exec.Command("sleep", "600")
 	neighbour.SysProcAttr = credential()
@@ -123,9 +110,9 @@ func try(t *testing.T, bin, name string) (map[string]string, []string) {
 	}
 	defer func() { neighbour.Process.Kill(); neighbour.Wait() }()
 
-	cmd := exec.Command(filepath.Join(bin, name), args[name]...)
-	cmd.Env = append(environment(root), fmt.Sprintf("BOXTEST=%d", neighbour.Process.Pid))
-	cmd.Dir = root
+	cmd := exec.Command(filepath.Join(bin, name), p.args...)
+	cmd.Env = append(p.env, fmt.Sprintf("BOXTEST=%d", neighbour.Process.Pid))
+	cmd.Dir = p.root
 	if !boxes.All[name].Confined {
 		cmd.SysProcAttr = credential()
 	}

@@ -1,0 +1,308 @@
+package boxes
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"bulkhead/internal/boxes"
+	"bulkhead/internal/dns"
+	"bulkhead/internal/sandbox"
+	"bulkhead/internal/testbin"
+	"bulkhead/internal/wire"
+)
+
+// TestCalls records the system calls that each program really makes inside its
+// box, under work that reaches all of its code that calls the kernel, with the
+// garbage collector running all the time. What is used must be allowed, and
+// what a declaration allows must be used. RECORD=1 prints the lists.
+func TestCalls(t *testing.T) {
+	testbin.NeedRoot(t)
+	strace := testbin.Peer(t, "usr/bin/strace")
+	for name, box := range boxes.All {
+		t.Run(name, func(t *testing.T) {
+			w, ok := works[name]
+			if !ok {
+				t.Fatalf("no work is written for %s; see the variable works", name)
+			}
+			used := map[string]bool{}
+			for _, w := range w {
+				for c := range record(t, strace, name, w) {
+					used[c] = true
+				}
+			}
+			if os.Getenv("RECORD") == "1" {
+				runtime := " " + strings.Join(sandbox.CallList(sandbox.Decl{}), " ") + " "
+				var own []string
+				for c := range used {
+					if !strings.Contains(runtime, " "+c+" ") {
+						own = append(own, c)
+					}
+				}
+				sort.Strings(own)
+				fmt.Printf("%s: %s\n", name, strings.Join(own, " "))
+				return
+			}
+			allowed := map[string]bool{}
+			for _, c := range sandbox.CallList(box.Decl) {
+				allowed[c] = true
+			}
+			for c := range used {
+				if !allowed[c] {
+					t.Errorf("uses %s, which is not allowed", c)
+				}
+			}
+			for _, c := range strings.Fields(box.Calls) {
+				if !used[c] {
+					t.Errorf("%s is allowed and never used", c)
+				}
+			}
+		})
+	}
+}
+
+// work is how one program is put to work.
+type work struct {
+	args  []string
+	env   []string
+	stdin string
+	files map[string]string // in ROOT
+	// drive talks to a server that has said "starting"; nil for programs that
+	// end by themselves. port is the one it was given.
+	drive func(t *testing.T, port int, root string, p *os.Process)
+}
+
+var callLine = regexp.MustCompile(`^\d+ +([a-z0-9_]+)\(|^\d+ +<\.\.\. ([a-z0-9_]+) resumed>`)
+
+// record runs one program under strace and gives the calls it made after the
+// filter was in place (before, where it declares no calls yet: after the walls
+// that precede it).
+func record(t *testing.T, strace, name string, w work) map[string]bool {
+	t.Helper()
+	bin := testbin.Dir(t, name)
+	p := prepare(t, w)
+	out := filepath.Join(t.TempDir(), "calls")
+	cmd := exec.Command(strace, append([]string{"-f", "-qq", "-o", out, filepath.Join(bin, name)}, p.args...)...)
+	cmd.Dir = p.root
+	cmd.Env = append(p.env, "GOGC=5")
+	cmd.Stdin = strings.NewReader(w.stdin)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	ready := make(chan bool, 1)
+	go func() {
+		b := make([]byte, 4096)
+		for {
+			n, err := stderr.Read(b)
+			log.Write(b[:n])
+			if bytes.Contains(log.Bytes(), []byte("starting")) || err != nil {
+				select {
+				case ready <- err == nil:
+				default:
+				}
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	if w.drive != nil {
+		if !<-ready {
+			cmd.Wait()
+			t.Fatalf("%s did not start: %s", name, log.String())
+		}
+		c := childOf(t, cmd.Process.Pid)
+		w.drive(t, p.port, p.root, c)
+		c.Signal(syscall.SIGTERM)
+		time.AfterFunc(5*time.Second, func() { c.Kill() })
+	}
+	cmd.Wait()
+	b, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	marker := "SECCOMP_SET_MODE_FILTER"
+	if boxes.All[name].Calls == "" {
+		marker = "landlock_restrict_self("
+	}
+	i := strings.LastIndex(text, marker)
+	if i < 0 {
+		t.Fatalf("%s raised no wall: %s", name, log.String())
+	}
+	text = text[i:]
+	used := map[string]bool{}
+	for _, l := range strings.Split(text, "\n")[1:] {
+		m := callLine.FindStringSubmatch(l)
+		if m == nil {
+			continue
+		}
+		if c := m[1] + m[2]; c != "seccomp" { // its own return
+			used[c] = true
+		}
+	}
+	return used
+}
+
+// prepared is a folder, a server to ask and a command line, ready to run.
+type prepared struct {
+	root string
+	port int // for the program to serve on
+	args []string
+	env  []string
+}
+
+func prepare(t *testing.T, w work) prepared {
+	t.Helper()
+	p := prepared{root: t.TempDir(), port: freePort(t)}
+	os.Chmod(p.root, 0o755)
+	os.Chmod(filepath.Dir(p.root), 0o755)
+	server := fakeServer(t)
+	_, serverPort, _ := strings.Cut(server, "@")
+	place := strings.NewReplacer("SERVERPORT", serverPort, "SERVER", server, "PORT", fmt.Sprint(p.port))
+	for f, text := range w.files {
+		os.MkdirAll(filepath.Dir(p.root+"/"+f), 0o755)
+		if err := os.WriteFile(p.root+"/"+f, []byte(place.Replace(text)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	os.Chown(p.root, 61950, 61951)
+	for _, a := range w.args {
+		p.args = append(p.args, place.Replace(a))
+	}
+	p.env = append(environment(p.root, p.port), "DNSCACHEIP="+server)
+	for _, e := range w.env {
+		if !strings.Contains(e, "=") { // a variable to take away
+			p.env = slices.DeleteFunc(p.env, func(v string) bool { return strings.HasPrefix(v, e+"=") })
+			continue
+		}
+		p.env = append(p.env, place.Replace(e))
+	}
+	return p
+}
+
+// childOf finds the traced program below strace.
+func childOf(t *testing.T, pid int) *os.Process {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var child int
+	fmt.Sscan(string(b), &child)
+	p, err := os.FindProcess(child)
+	if err != nil || child == 0 {
+		t.Fatalf("no child of %d", pid)
+	}
+	return p
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// fakeServer answers every question over UDP and TCP; those for TXT are
+// truncated over UDP. It gives the address in the form 127.0.0.1@PORT.
+func fakeServer(t *testing.T) string {
+	t.Helper()
+	port := freePort(t)
+	u, err := net.ListenPacket("udp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { u.Close(); l.Close() })
+	go func() {
+		b := make([]byte, 4096)
+		for {
+			n, a, err := u.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			u.WriteTo(reply(b[:n], true), a)
+		}
+	}()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				for {
+					q, err := readTCP(c)
+					if err != nil {
+						return
+					}
+					writeTCP(c, reply(q, false))
+				}
+			}()
+		}
+	}()
+	return fmt.Sprintf("127.0.0.1@%d", port)
+}
+
+func readTCP(r io.Reader) ([]byte, error) {
+	var l [2]byte
+	if _, err := io.ReadFull(r, l[:]); err != nil {
+		return nil, err
+	}
+	b := make([]byte, binary.BigEndian.Uint16(l[:]))
+	_, err := io.ReadFull(r, b)
+	return b, err
+}
+
+func writeTCP(w io.Writer, msg []byte) {
+	w.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(msg))), msg...))
+}
+
+func reply(q []byte, udp bool) []byte {
+	c, err := wire.Parse(q)
+	if err != nil {
+		return nil
+	}
+	n, t, class, err := c.Question(nil)
+	if err != nil {
+		return nil
+	}
+	bits := uint16(wire.BitQR | wire.BitAA | wire.BitRA)
+	if udp && t == dns.TypeTXT {
+		bits |= wire.BitTC
+	}
+	var b wire.Builder
+	b.Reset(nil, dns.MaxMessage, c.Header.ID, bits)
+	b.Question(n, t, class)
+	data := map[dns.Type][]byte{dns.TypeA: {192, 0, 2, 1}, dns.TypePTR: []byte("\x01h\x04test\x00"),
+		dns.TypeTXT: []byte("\x01x"), dns.TypeMX: []byte("\x00\x01\x01m\x04test\x00")}[t]
+	if data != nil {
+		b.RR(wire.Answer, n, t, dns.ClassIN, 60, data)
+	}
+	return b.Finish()
+}
