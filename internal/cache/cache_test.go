@@ -212,7 +212,7 @@ func TestBudget(t *testing.T) {
 }
 
 // TestRoom: while there is room hardly anything is lost, at any size of the
-// index, and the index takes no more than 8 bytes an entry.
+// index, and the index takes no more than 10 bytes an entry.
 func TestRoom(t *testing.T) {
 	c := New(make([]byte, 64<<20), [2]uint64{9, 10}, 0)
 	var buf []byte
@@ -230,7 +230,7 @@ func TestRoom(t *testing.T) {
 		for i := range c.shards {
 			index += c.shards[i].buckets * bucketBytes
 		}
-		if index > n*9+len(c.shards)*firstBuckets*bucketBytes {
+		if index > n*10+len(c.shards)*firstBuckets*bucketBytes {
 			t.Errorf("%d bytes of index for %d entries", index, n)
 		}
 	}

@@ -44,8 +44,8 @@ const (
 	bucketSlots = 2 * lineSlots
 	bucketBytes = slotBytes * bucketSlots
 	// fullBucket is how many entries a bucket has on average before there must
-	// be more: at 20 one of 200 buckets would want more than 32.
-	fullBucket   = 20
+	// be more: at 17 one of 2000 buckets would want more than 32.
+	fullBucket   = 17
 	firstBuckets = 8
 	// bytesPerSlot: one slot for so many bytes of block. Entries have 40 bytes
 	// at least and 60 to 100 usually, so that the index is half full in a full
