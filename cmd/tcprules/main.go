@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"syscall"
 
 	"bulkhead/internal/cdb"
 	"bulkhead/internal/prog"
@@ -50,7 +51,7 @@ func run(args []string) error {
 	if err := f.Close(); err != nil {
 		return prog.Fatal("unable to write to "+tmp, err)
 	}
-	if err := os.Rename(tmp, fn); err != nil {
+	if err := syscall.Rename(tmp, fn); err != nil {
 		return prog.Fatal("unable to move "+tmp+" to "+fn, err)
 	}
 	return nil

@@ -175,7 +175,7 @@ func (g *getter) run(old uint32) error {
 	if err := f.Close(); err != nil {
 		return bad(err)
 	}
-	if err := os.Rename(g.tmp, g.fn); err != nil {
+	if err := syscall.Rename(g.tmp, g.fn); err != nil {
 		return prog.Fatal("unable to move "+g.tmp+" to "+g.fn, err)
 	}
 	return nil

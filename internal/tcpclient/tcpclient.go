@@ -46,9 +46,7 @@ type options struct {
 
 // Run is the program.
 func Run(args []string) error {
-	// Whatever was on these descriptors is not for the program.
-	unix.Close(readFD)
-	unix.Close(writeFD)
+	reserve()
 	o := options{hostName: true, ident: true, verbosity: errorsOnly, identWait: 26 * time.Second,
 		wait: [2]time.Duration{2 * time.Second, 58 * time.Second}}
 	rest, err := o.parse(args)
@@ -62,6 +60,24 @@ func Run(args []string) error {
 		}
 	}
 	return err
+}
+
+// reserve closes what was on the connection's descriptors, which is not for the
+// program, and keeps their numbers from being given to anything else, such as
+// the runtime's own poller.
+func reserve() {
+	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return
+	}
+	for _, fd := range []int{readFD, writeFD} {
+		if null != fd {
+			unix.Dup3(null, fd, unix.O_CLOEXEC)
+		}
+	}
+	if null != readFD && null != writeFD {
+		unix.Close(null)
+	}
 }
 
 func (o *options) parse(args []string) (rest []string, err error) {

@@ -44,8 +44,9 @@ func (r *Rules) Lookup(c tcprules.Client) (tcprules.Rule, error) {
 			}
 			return tcprules.Rule{}, err
 		}
-		if b == nil {
-			b = []byte{}
+		if len(b) == 0 {
+			r.data = nil
+			return tcprules.Rule{}, syscall.EINVAL // what mapping nothing says
 		}
 		r.data, r.id = cdb.Reader(b), id
 	}
