@@ -48,6 +48,7 @@ type Answerer struct {
 	wild    [dns.MaxName + 2]byte
 	low     [dns.MaxName + 2]byte
 	owner   [dns.MaxName + 2]byte
+	scratch []byte
 	fast    fastState
 }
 

@@ -129,6 +129,7 @@ func timed(r *zindex.Record, now uint64) (ttl uint32, visible bool) {
 // It loads the record into a.rec.
 func (a *Answerer) visible(ref zindex.Ref) (uint32, bool) {
 	a.data.Load(ref, &a.rec)
+	a.fast.dynamic = a.fast.dynamic || ref.Flags() != 0
 	if ref.Flags()&zindex.RecLocation != 0 && a.location() != a.rec.Loc {
 		return 0, false
 	}

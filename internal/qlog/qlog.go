@@ -41,8 +41,11 @@ type Log struct {
 }
 
 // New makes a Writer to standard error; name is for its own messages.
-func New(name string) *Writer {
-	w := &Writer{name: name, out: func(b []byte) { os.Stderr.Write(b) }, wake: make(chan struct{}, 1)}
+func New(name string) *Writer { return NewTo(name, func(b []byte) { os.Stderr.Write(b) }) }
+
+// NewTo makes a Writer that gives whole lines to out.
+func NewTo(name string, out func([]byte)) *Writer {
+	w := &Writer{name: name, out: out, wake: make(chan struct{}, 1)}
 	go w.run()
 	return w
 }

@@ -1,0 +1,440 @@
+package auth
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+
+	"bulkhead/internal/cdb"
+	"bulkhead/internal/content"
+	"bulkhead/internal/dns"
+	"bulkhead/internal/dnsname"
+	"bulkhead/internal/tinydata"
+	"bulkhead/internal/wire"
+	"bulkhead/internal/zindex"
+)
+
+// memory is a file in memory.
+type memory struct {
+	b   []byte
+	pos int
+}
+
+func (m *memory) Write(p []byte) (int, error) {
+	if n := m.pos + len(p); n > len(m.b) {
+		m.b = append(m.b, make([]byte, n-len(m.b))...)
+	}
+	m.pos += copy(m.b[m.pos:], p)
+	return len(p), nil
+}
+
+func (m *memory) Seek(off int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		off += int64(m.pos)
+	case io.SeekEnd:
+		off += int64(len(m.b))
+	}
+	m.pos = int(off)
+	return off, nil
+}
+
+var generations uint64
+
+func compile(t testing.TB, data string) *Data {
+	t.Helper()
+	var m memory
+	w := cdb.NewWriter(&m)
+	if _, err := tinydata.Compile(strings.NewReader(data), w, 1, tinydata.Watch{}); err != nil {
+		t.Fatalf("%v in\n%s", err, data)
+	}
+	if err := w.Finish(); err != nil {
+		t.Fatal(err)
+	}
+	d, err := NewData(m.b, nil, zindex.Identity{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	generations++
+	d.Generation = generations
+	return d
+}
+
+func wireName(t testing.TB, s string) []byte {
+	n, err := dnsname.ParseDot(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []byte(n)
+}
+
+func question(t testing.TB, name string, typ dns.Type) *content.Question {
+	n := wireName(t, name)
+	return &content.Question{ID: 1, Bits: wire.BitQR | wire.BitAA, QName: n, Name: dnsname.Lower(bytes.Clone(n)), Type: typ,
+		Class: dns.ClassIN, Limit: dns.MinUDP, Now: 1 << 62, Client: content.AddrFrom4([4]byte{127, 0, 0, 1})}
+}
+
+// text shows an answer: flags, then one line a record.
+func text(t testing.TB, msg []byte) string {
+	t.Helper()
+	c, err := wire.Parse(msg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s", c.Header.RCode())
+	if c.Header.Bits&wire.BitAA != 0 {
+		b.WriteString(" aa")
+	}
+	if c.Header.Bits&wire.BitTC != 0 {
+		b.WriteString(" tc")
+	}
+	b.WriteByte('\n')
+	if err := c.SkipQuestions(); err != nil {
+		t.Fatal(err)
+	}
+	var r wire.RR
+	for {
+		ok, err := c.Next(&r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			break
+		}
+		owner, _, err := wire.AppendName(nil, msg, r.Owner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&b, "%s %s %s", [...]string{"", "an", "ns", "ar"}[r.Section], dnsname.AppendText(nil, owner), r.Type)
+		switch r.Type {
+		case dns.TypeNS, dns.TypeCNAME, dns.TypeDNAME, dns.TypePTR:
+			n, _, _ := wire.AppendName(nil, msg, r.Data)
+			fmt.Fprintf(&b, " %s", dnsname.AppendText(nil, n))
+		case dns.TypeMX:
+			n, _, _ := wire.AppendName(nil, msg, r.Data+2)
+			fmt.Fprintf(&b, " %s", dnsname.AppendText(nil, n))
+		case dns.TypeSOA:
+			fmt.Fprintf(&b, " ttl=%d", r.TTL)
+		case dns.TypeA:
+			fmt.Fprintf(&b, " %d", r.RData(msg))
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+const sample = `
+.z.test:192.0.2.1:a:600
+Zother.test:ns.z.test:h.z.test:1:2:3:4:60:3600
+&other.test::ns.z.test:600
++ns.z.test:192.0.2.2
+:ns.z.test:28:\040\001\015\270\000\000\000\000\000\000\000\000\000\000\000\001:300
++www.z.test:192.0.2.3
+Calias.z.test:www.z.test
+Cfar.z.test:www.other.test
++www.other.test:192.0.2.4
+Cout.z.test:www.example.net
+Cdead.z.test:nothing.other.test
+Cloop1.z.test:loop2.z.test
+Cloop2.z.test:loop1.z.test
+Cself.z.test:self.z.test
++a.ent.z.test:192.0.2.5
++*.w.z.test:192.0.2.6
++x.ent.w.z.test:192.0.2.7
+&cut.z.test:192.0.2.8:ns.cut.z.test
+&cut.z.test::ns.sibling.z.test
++ns.sibling.z.test:192.0.2.9
++hidden.cut.z.test:192.0.2.10
+&sub.cut.z.test:192.0.2.11:ns.sub.cut.z.test
+:cut.z.test:43:\000\001\010\002abcd
+:d.z.test:DNAME:other.test.
++below.d.z.test:192.0.2.12
+.child.z.test:192.0.2.13:ns.child.z.test
++www.child.z.test:192.0.2.14
+&orphan.example:192.0.2.15:ns.orphan.example
+@z.test:192.0.2.16:mx.z.test
+Cwc.z.test:q.w.z.test
+Cbeyond.z.test:x.cut.z.test
+`
+
+// Each of RFC 1034, section 4.3.2's states.
+func TestStates(t *testing.T) {
+	d := compile(t, sample)
+	for _, x := range []struct {
+		name string
+		typ  dns.Type
+		want string
+	}{
+		{"www.z.test", dns.TypeA, "NOERROR aa\nan www.z.test A [192 0 2 3]\nns z.test NS a.ns.z.test\nar a.ns.z.test A [192 0 2 1]\n"},
+		{"www.z.test", dns.TypeTXT, "NOERROR aa\nns z.test SOA ttl=2560\n"},
+		{"nx.z.test", dns.TypeA, "NXDOMAIN aa\nns z.test SOA ttl=2560\n"},
+		{"nx.other.test", dns.TypeA, "NXDOMAIN aa\nns other.test SOA ttl=60\n"},
+		{"example.net", dns.TypeA, "REFUSED\n"},
+		{"test", dns.TypeA, "REFUSED\n"},
+		{"ent.z.test", dns.TypeA, "NOERROR aa\nns z.test SOA ttl=2560\n"},
+		{"w.z.test", dns.TypeA, "NOERROR aa\nns z.test SOA ttl=2560\n"},
+		{"q.w.z.test", dns.TypeTXT, "NOERROR aa\nns z.test SOA ttl=2560\n"},
+		{"y.ent.w.z.test", dns.TypeA, "NXDOMAIN aa\nns z.test SOA ttl=2560\n"},
+		{"a.b.c.w.z.test", dns.TypeA, "NOERROR aa\nan a.b.c.w.z.test A [192 0 2 6]\nns z.test NS a.ns.z.test\nar a.ns.z.test A [192 0 2 1]\n"},
+		{"alias.z.test", dns.TypeA, "NOERROR aa\nan alias.z.test CNAME www.z.test\nan www.z.test A [192 0 2 3]\nns z.test NS a.ns.z.test\nar a.ns.z.test A [192 0 2 1]\n"},
+		{"far.z.test", dns.TypeA, "NOERROR aa\nan far.z.test CNAME www.other.test\nan www.other.test A [192 0 2 4]\nns other.test NS ns.z.test\nar ns.z.test A [192 0 2 2]\nar ns.z.test AAAA\n"},
+		{"out.z.test", dns.TypeA, "NOERROR aa\nan out.z.test CNAME www.example.net\nns z.test NS a.ns.z.test\nar a.ns.z.test A [192 0 2 1]\n"},
+		{"dead.z.test", dns.TypeA, "NXDOMAIN aa\nan dead.z.test CNAME nothing.other.test\nns other.test SOA ttl=60\n"},
+		{"loop1.z.test", dns.TypeA, "NOERROR aa\nan loop1.z.test CNAME loop2.z.test\nan loop2.z.test CNAME loop1.z.test\nns z.test NS a.ns.z.test\nar a.ns.z.test A [192 0 2 1]\n"},
+		{"self.z.test", dns.TypeA, "NOERROR aa\nan self.z.test CNAME self.z.test\nns z.test NS a.ns.z.test\nar a.ns.z.test A [192 0 2 1]\n"},
+		{"hidden.cut.z.test", dns.TypeA, "NOERROR\nns cut.z.test NS ns.cut.z.test\nns cut.z.test NS ns.sibling.z.test\nar ns.cut.z.test A [192 0 2 8]\nar ns.sibling.z.test A [192 0 2 9]\n"},
+		{"x.sub.cut.z.test", dns.TypeA, "NOERROR\nns cut.z.test NS ns.cut.z.test\nns cut.z.test NS ns.sibling.z.test\nar ns.cut.z.test A [192 0 2 8]\nar ns.sibling.z.test A [192 0 2 9]\n"},
+		{"cut.z.test", dns.TypeDS, "NOERROR aa\nan cut.z.test DS\nns z.test NS a.ns.z.test\nar a.ns.z.test A [192 0 2 1]\n"},
+		{"child.z.test", dns.TypeDS, "NOERROR aa\nns z.test SOA ttl=2560\n"},
+		{"z.test", dns.TypeDS, "NOERROR aa\nns z.test SOA ttl=2560\n"},
+		{"www.child.z.test", dns.TypeA, "NOERROR aa\nan www.child.z.test A [192 0 2 14]\nns child.z.test NS ns.child.z.test\nar ns.child.z.test A [192 0 2 13]\n"},
+		{"www.d.z.test", dns.TypeA, "NOERROR aa\nan d.z.test DNAME other.test\nan www.d.z.test CNAME www.other.test\nan www.other.test A [192 0 2 4]\nns other.test NS ns.z.test\nar ns.z.test A [192 0 2 2]\nar ns.z.test AAAA\n"},
+		{"below.d.z.test", dns.TypeA, "NXDOMAIN aa\nan d.z.test DNAME other.test\nan below.d.z.test CNAME below.other.test\nns other.test SOA ttl=60\n"},
+		{"d.z.test", dns.TypeA, "NOERROR aa\nns z.test SOA ttl=2560\n"},
+		{strings.Repeat("x.", 122) + "d.z.test", dns.TypeA, "YXDOMAIN aa\nan d.z.test DNAME other.test\n"},
+		{"x.orphan.example", dns.TypeA, "NOERROR\nns orphan.example NS ns.orphan.example\nar ns.orphan.example A [192 0 2 15]\n"},
+		{"z.test", dns.TypeMX, "NOERROR aa\nan z.test MX mx.z.test\nns z.test NS a.ns.z.test\nar mx.z.test A [192 0 2 16]\nar a.ns.z.test A [192 0 2 1]\n"},
+		{"wc.z.test", dns.TypeA, "NOERROR aa\nan wc.z.test CNAME q.w.z.test\nan q.w.z.test A [192 0 2 6]\nns z.test NS a.ns.z.test\nar a.ns.z.test A [192 0 2 1]\n"},
+		{"beyond.z.test", dns.TypeA, "NOERROR aa\nan beyond.z.test CNAME x.cut.z.test\nns z.test NS a.ns.z.test\nar a.ns.z.test A [192 0 2 1]\n"},
+	} {
+		var a Answerer
+		q := question(t, x.name, x.typ)
+		if len(x.name) > 200 {
+			q.Limit = dns.EDNSUDPSize
+		}
+		msg, _ := a.Answer(nil, d, q)
+		if got := text(t, msg); got != x.want {
+			t.Errorf("%s %s:\n%swant\n%s", x.name, x.typ, got, x.want)
+		}
+	}
+}
+
+// The fast path answers as the full path does, byte for byte where no NSEC is
+// involved.
+func TestFastIsFull(t *testing.T) {
+	r := rand.New(rand.NewPCG(7, 8))
+	types := []dns.Type{dns.TypeA, dns.TypeAAAA, dns.TypeTXT, dns.TypeMX, dns.TypeNS, dns.TypeSOA, dns.TypeCNAME, 99}
+	fast := 0
+	for round := range 300 {
+		data := sample
+		if round > 0 {
+			data = randomData(r)
+		}
+		d := compile(t, data)
+		var a, full Answerer
+		full.fast.off = true
+		for range 300 {
+			name := randomName(r)
+			if r.IntN(3) == 0 {
+				lines := strings.Split(data, "\n")
+				if l := lines[r.IntN(len(lines))]; len(l) > 1 {
+					name, _, _ = strings.Cut(l[1:], ":")
+				}
+			}
+			q := question(t, name, types[r.IntN(len(types))])
+			q.DO = r.IntN(3) == 0
+			q.Limit = []int{512, 1232, 90}[r.IntN(3)]
+			if q.Limit < len(q.QName)+16 {
+				continue
+			}
+			a.data, a.q, a.located, a.res = d, q, false, content.Result{Found: true}
+			got, ok := a.fastAnswer(nil)
+			if !ok {
+				continue
+			}
+			fast++
+			want, _ := full.Answer(nil, d, q)
+			if !bytes.Equal(got, want) && !sameSet(got, want) {
+				t.Fatalf("%s %s in\n%s\ngot  %s%x\nwant %s%x", name, q.Type, data, text(t, got), got, text(t, want), want)
+			}
+		}
+	}
+	if fast < 5000 {
+		t.Errorf("only %d answers were fast", fast)
+	}
+}
+
+// sameSet compares two messages that may have addresses in another order.
+func sameSet(a, b []byte) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	var ca, cb [256]int
+	for i := range a {
+		ca[a[i]]++
+		cb[b[i]]++
+	}
+	return ca == cb && bytes.Equal(a[:12], b[:12])
+}
+
+var labels = []string{"a", "b", "ns", "www", "*", "x", "mx", "\\052", "A"}
+
+func randomName(r *rand.Rand) string {
+	s := []string{"z.test", "z.test", "sub.z.test", "other.test", "test"}[r.IntN(5)]
+	for range r.IntN(4) {
+		s = labels[r.IntN(len(labels))] + "." + s
+	}
+	return s
+}
+
+func randomData(r *rand.Rand) string {
+	b := new(strings.Builder)
+	ttl := func() string { return []string{"", "60", "3600", "0"}[r.IntN(4)] }
+	fmt.Fprintf(b, ".z.test:192.0.2.1:a:%s\n", ttl())
+	if r.IntN(2) == 0 {
+		fmt.Fprintf(b, ".other.test:192.0.2.1:ns.z.test:%s\n", ttl())
+	}
+	for range r.IntN(25) {
+		n := randomName(r)
+		switch r.IntN(12) {
+		case 0:
+			fmt.Fprintf(b, "&%s:192.0.2.%d:%s:%s\n", n, r.IntN(9), randomName(r), ttl())
+		case 1:
+			fmt.Fprintf(b, "C%s:%s:%s\n", n, randomName(r), ttl())
+		case 2:
+			fmt.Fprintf(b, "@%s:192.0.2.%d:%s:%d:%s\n", n, r.IntN(9), randomName(r), r.IntN(3), ttl())
+		case 3:
+			fmt.Fprintf(b, "'%s:some text:%s\n", n, ttl())
+		case 4:
+			fmt.Fprintf(b, "%c%s:192.0.2.%d:%s\n", ".&"[r.IntN(2)], n, r.IntN(9), labels[r.IntN(len(labels))])
+		case 5:
+			fmt.Fprintf(b, ":%s:28:\\040\\001\\015\\270\\000\\000\\000\\000\\000\\000\\000\\000\\000\\000\\000\\%03o:%s\n", n, r.IntN(8), ttl())
+		case 6:
+			if r.IntN(3) == 0 {
+				fmt.Fprintf(b, ":%s:39:\\004test\\000:%s\n", n, ttl())
+			}
+		case 7:
+			fmt.Fprintf(b, "+%s:192.0.2.%d:%s:%s\n", n, r.IntN(9), ttl(), []string{"4000000000000001", "4100000000000000"}[r.IntN(2)])
+		default:
+			fmt.Fprintf(b, "+%s:192.0.2.%d:%s\n", n, r.IntN(9), ttl())
+		}
+	}
+	return b.String()
+}
+
+// An answer always keeps within its limit, and counts what it has.
+func TestLimits(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(".z.test:192.0.2.1:a\n")
+	for i := range 40 {
+		fmt.Fprintf(&b, "+many.z.test:192.0.2.%d\n@mx.z.test:192.0.2.%d:host%d.z.test:%d\n&cut.z.test:192.0.2.%d:ns%d.cut.z.test\n&sib.z.test:192.0.2.%d:ns%d.z.test\n", i, i, i, i, i, i, i, i)
+	}
+	fmt.Fprintf(&b, "&three.z.test:192.0.2.1:ns1.three.z.test\n&three.z.test:192.0.2.1:ns2.elsewhere.z.test\n")
+	d := compile(t, b.String())
+	for _, name := range []string{"many.z.test", "mx.z.test", "cut.z.test", "sib.z.test", "three.z.test", "z.test", "nx.z.test"} {
+		for _, typ := range []dns.Type{dns.TypeA, dns.TypeMX, dns.TypeANY} {
+			for limit := 40; limit < 3000; limit += 7 {
+				var a Answerer
+				q := question(t, name, typ)
+				q.Limit = limit
+				msg, _ := a.Answer(nil, d, q)
+				if len(msg) > limit {
+					t.Fatalf("%s: %d bytes, limit %d", name, len(msg), limit)
+				}
+				s := text(t, msg) // counts agree with records
+				if strings.Contains(s, " tc") && strings.Count(s, "\n") != 1 {
+					t.Fatalf("%s: truncated, yet %s", name, s)
+				}
+				if name == "three.z.test" && !strings.Contains(s, " tc") && !strings.Contains(s, "ar ns1.three.z.test") {
+					t.Fatalf("limit %d: glue inside the delegated zone is missing:\n%s", limit, s)
+				}
+			}
+		}
+	}
+}
+
+// All addresses of an RRset are given, in an order that differs, each as often
+// first as the others; with Addresses set, at most so many.
+func TestAddressOrder(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(".z.test:192.0.2.1:a\n")
+	const n = 12
+	for i := range n {
+		fmt.Fprintf(&b, "+many.z.test:192.0.2.%d\n", i+1)
+	}
+	d := compile(t, b.String())
+	for _, most := range []int{0, 8} {
+		var first [n + 1]int
+		a := Answerer{Addresses: most, Rand: Rand{State: 1}}
+		const rounds = 24000
+		for range rounds {
+			msg, _ := a.Answer(nil, d, question(t, "many.z.test", dns.TypeA))
+			want := n
+			if most > 0 {
+				want = most
+			}
+			if int(msg[7]) != want {
+				t.Fatalf("%d addresses, want %d", msg[7], want)
+			}
+			first[msg[12+13+4+15]]++
+		}
+		for i := 1; i <= n; i++ {
+			if e := rounds / n; first[i] < e*8/10 || first[i] > e*12/10 {
+				t.Errorf("address %d came first %d times of %d", i, first[i], rounds)
+			}
+		}
+	}
+}
+
+func TestNoAllocations(t *testing.T) {
+	d := compile(t, sample)
+	buf := make([]byte, 0, 4096)
+	for _, full := range []bool{false, true} {
+		var a Answerer
+		a.fast.off = full
+		for _, name := range []string{"www.z.test", "nx.z.test", "alias.z.test", "hidden.cut.z.test", "q.w.z.test", "www.d.z.test", "z.test", "example.net"} {
+			for _, typ := range []dns.Type{dns.TypeA, dns.TypeMX, dns.TypeANY, dns.TypeDS} {
+				q := question(t, name, typ)
+				a.Answer(buf, d, q)
+				if n := testing.AllocsPerRun(100, func() { a.Answer(buf, d, q) }); n != 0 {
+					t.Errorf("%s %s: %v allocations", name, typ, n)
+				}
+			}
+		}
+	}
+}
+
+func FuzzAnswer(f *testing.F) {
+	f.Add(sample, []byte("\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x01z\x04test\x00\x00\x01\x00\x01"))
+	f.Fuzz(func(t *testing.T, data string, packet []byte) {
+		var m memory
+		w := cdb.NewWriter(&m)
+		if _, err := tinydata.Compile(strings.NewReader(data), w, 1, tinydata.Watch{}); err != nil || w.Finish() != nil {
+			return
+		}
+		d, err := NewData(m.b, nil, zindex.Identity{})
+		if err != nil {
+			return
+		}
+		p := &fuzzProgram{d: d}
+		resp := content.Responder{Program: p}
+		var q content.Question
+		msg, _ := resp.Respond(nil, packet, &q, &content.Peer{}, false, content.Time{TAI: 1 << 62})
+		if msg == nil {
+			return
+		}
+		if packet[2]&0x80 != 0 {
+			t.Fatal("answered an answer")
+		}
+		if len(msg) > dns.EDNSUDPSize {
+			t.Fatalf("%d bytes", len(msg))
+		}
+		text(t, msg)
+	})
+}
+
+type fuzzProgram struct {
+	a Answerer
+	d *Data
+}
+
+func (p *fuzzProgram) Answer(dst []byte, q *content.Question) ([]byte, content.Result) {
+	return p.a.Answer(dst, p.d, q)
+}
+
+func TestMain(m *testing.M) { os.Exit(m.Run()) }
