@@ -270,7 +270,8 @@ recordio ./nonexistent 2>&1 </dev/null | grep -v EOF
 
 is fixcrio
 printf 'a\nb\r\nc\r\n\n\r\rx' | fixcrio od -An -c | cat
-echo x | fixcrio sh -c 'cat >/dev/null; printf "1\n2\r\n3"; exit 4' > out; code; od -An -c out
+echo x | fixcrio sh -c 'cat >/dev/null; printf "1\n2\r\n3"' | cat > out; od -An -c out
+fixcrio sh -c 'exit 4' < /dev/null; code
 
 is addcr and delcr
 printf 'a\nb\r\n\n' | addcr | od -An -c

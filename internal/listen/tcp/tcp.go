@@ -148,9 +148,12 @@ func (s *Server) Wait() error {
 // Stop ends the server in an orderly way: it accepts no more, closes what is
 // idle, lets answers on their way finish, and ends after limit at the latest.
 func (s *Server) Stop(limit time.Duration) {
-	unix.Write(s.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	s.shut()
 	time.AfterFunc(limit, func() { os.Exit(0) })
 }
+
+// shut is Stop without a limit.
+func (s *Server) shut() { unix.Write(s.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
 
 // Conns is the number of connections.
 func (s *Server) Conns() int { return int(s.conns.Load()) }
