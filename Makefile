@@ -21,6 +21,9 @@ test: build
 install: build
 	@sh scripts/install "$(DESTDIR)" "$(PREFIX)"
 
+deb: build
+	@GO="$(GO)" sh scripts/deb $(VERSION)
+
 bench: build
 	@sh scripts/bench all
 bench-%: build
@@ -38,4 +41,4 @@ compartments:
 clean:
 	rm -rf bin dist run
 
-.PHONY: build run test install bench fuzz compartments clean
+.PHONY: build run test install deb bench fuzz compartments clean
