@@ -1,17 +1,149 @@
 package recursor
 
-import "bulkhead/internal/resolver"
+import (
+	"bufio"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
 
-type control struct{}
+	"bulkhead/internal/dns"
+	"bulkhead/internal/dnsname"
+)
 
-func (*control) close() {}
+// The control socket, ROOT/state/control, mode 0600: one line in, lines out
+// (docs/format-control.md).
+//
+//	explain TYPE NAME [fresh]   an explanation (package explain)
+//	stats                       counters
+//	dump                        write the cache to disk now
+const (
+	maxControl     = 4    // connections at once
+	maxControlLine = 2048 // bytes: a name in text form takes 1016 at most
+	controlTime    = 30 * time.Second
+)
 
-func (s *Server) openControl(string) *control { return &control{} }
+type control struct {
+	l    *net.UnixListener
+	path string
+}
 
-const traceTicket = 1 << 63
+// openControl makes the socket. Without the folder there is none; what goes
+// wrong is no reason not to serve.
+func (s *Server) openControl(string) *control {
+	c := &control{path: controlFile}
+	if _, err := os.Stat(stateDir); err != nil {
+		return c
+	}
+	os.Remove(controlFile) // of an earlier run
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: controlFile, Net: "unix"})
+	if err != nil {
+		return c
+	}
+	if err := os.Chmod(controlFile, 0o600); err != nil {
+		l.Close()
+		return c
+	}
+	c.l = l
+	slots := make(chan struct{}, maxControl)
+	go func() {
+		for {
+			k, err := l.Accept()
+			if err != nil {
+				return
+			}
+			select {
+			case slots <- struct{}{}:
+				go func() {
+					defer func() { k.Close(); <-slots }()
+					s.control(k)
+				}()
+			default:
+				k.Close()
+			}
+		}
+	}()
+	return c
+}
 
-type tracer struct{}
+func (c *control) close() {
+	if c.l != nil {
+		c.l.Close()
+	}
+}
 
-func (*tracer) event(*resolver.Event) {}
+func (s *Server) control(k net.Conn) {
+	k.SetDeadline(time.Now().Add(controlTime))
+	line, err := bufio.NewReaderSize(k, maxControlLine).ReadSlice('\n')
+	if err != nil {
+		return
+	}
+	words := strings.Fields(string(line))
+	if len(words) == 0 {
+		return
+	}
+	switch words[0] {
+	case "stats":
+		k.Write(s.stats())
+	case "dump":
+		var l Log
+		l.Write = func(b []byte) { k.Write(b) }
+		s.dump(&l)
+		l.Flush()
+	case "explain":
+		k.Write(s.explain(words[1:]))
+	default:
+		k.Write([]byte("error\tno such request\n"))
+	}
+}
 
-func (w *worker) traced(*resolver.Question, *resolver.Answer) {}
+// stats gives the counters, a line each: name, tab, value.
+func (s *Server) stats() []byte {
+	c := s.cache.Stats()
+	var b []byte
+	put := func(name string, v uint64) {
+		b = append(strconv.AppendUint(append(append(b, name...), '\t'), v, 10), '\n')
+	}
+	put("questions", s.serial.Load())
+	put("tcp", uint64(s.tcpActive.Load()))
+	put("cache-bytes", uint64(c.Size))
+	put("cache-used", uint64(c.Used))
+	put("cache-entries", uint64(c.Entries))
+	put("cache-hits", c.Hits)
+	put("cache-misses", c.Misses)
+	put("cache-evicted", c.Evicted)
+	put("cache-expired", c.Expired)
+	put("cache-motion", s.motion.Load())
+	return b
+}
+
+// explain runs one question through the first worker and gives what it saw.
+func (s *Server) explain(words []string) []byte {
+	if len(words) < 2 {
+		return []byte("error\tusage: explain TYPE NAME\n")
+	}
+	t, ok := dns.ParseType(words[0])
+	if !ok || t.IsMeta() && t != dns.TypeANY {
+		return []byte("error\tunknown type\n")
+	}
+	name, err := dnsname.ParseDot(words[1])
+	if err != nil {
+		return []byte("error\tbad name\n")
+	}
+	out := make(chan []byte, 1)
+	w := s.workers[0]
+	w.call(func(w *worker) { w.startTrace([]byte(name), t, len(words) > 2 && words[2] == "fresh", out) })
+	select {
+	case b := <-out:
+		return b
+	case <-time.After(controlTime / 2):
+		w.call(func(w *worker) { w.endTrace(out) })
+		select {
+		case b := <-out:
+			return b
+		case <-time.After(controlTime / 4):
+			return []byte("error\ttimed out\n")
+		}
+	}
+}

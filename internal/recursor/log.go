@@ -160,7 +160,7 @@ func (e events) Event(ev *resolver.Event) {
 	w := e.w
 	if ev.Question != nil && ev.Question.Ticket&traceTicket != 0 {
 		if w.trace != nil {
-			w.trace.event(ev)
+			w.traceEvent(ev)
 		}
 		return
 	}

@@ -250,6 +250,13 @@ func (w *worker) Done(rq *resolver.Question, ans *resolver.Answer) {
 	if q == nil {
 		return
 	}
+	if ans.Drop { // a policy's word
+		if q.tcp {
+			w.tcp.answer(w, q.conn, q.cgen, nil)
+		}
+		w.release(q)
+		return
+	}
 	if q.tcp {
 		out := w.build(w.answerBuf[:0], q, ans)
 		w.log.Sent(q.q.Serial, len(out))

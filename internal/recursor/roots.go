@@ -40,4 +40,3 @@ func publicRoot(c *resolver.Config) bool {
 	}
 	return false
 }
-

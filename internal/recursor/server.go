@@ -38,6 +38,7 @@ import (
 	"bulkhead/internal/access"
 	"bulkhead/internal/cache"
 	"bulkhead/internal/cookie"
+	"bulkhead/internal/policy"
 	"bulkhead/internal/prog"
 	"bulkhead/internal/sandbox"
 )
@@ -53,6 +54,8 @@ type Server struct {
 	tcpActive atomic.Int64
 	motion    atomic.Uint64 // bytes ever written to the cache, by the old count
 	direct    atomic.Bool   // whether answers may come straight from the cache
+
+	policy atomic.Pointer[policy.Config]
 
 	allowed atomic.Pointer[access.List]
 	names   nameWatch
@@ -103,7 +106,9 @@ func Run(box sandbox.Decl) error {
 			return prog.Fatal("unable to listen on TCP socket", err)
 		}
 	}
-	s.direct.Store(true)
+	if err := s.usePolicy(); err != nil {
+		return err
+	}
 	s.loadNames()
 	for i := range workers {
 		w, err := newWorker(s)
@@ -126,6 +131,9 @@ func Run(box sandbox.Decl) error {
 	stop := s.signals(state)
 	control := s.openControl(state)
 	first.Flush()
+	if err := sandbox.Seal(box); err != nil {
+		return err
+	}
 	var wg sync.WaitGroup
 	for _, w := range s.workers {
 		wg.Go(func() { w.run(cfg) })
@@ -314,12 +322,16 @@ func (s *Server) reload() {
 		prog.Warn("reload: nothing changed", err)
 		return
 	}
+	if err := s.usePolicy(); err != nil {
+		prog.Warn("reload: policy not changed", err)
+	}
 	s.cache.SetStale(cfg.ServeStale)
 	for _, w := range s.workers {
 		w.call(func(w *worker) {
-			cfg := forWorker(cfg)
+			cfg := forWorker(cfg, w.step)
 			w.cfg = cfg
 			w.eng.SetConfig(cfg)
+			w.eng.SetPolicy(w.s.policy.Load())
 			w.guard(func() { w.eng.Prime(w.now) })
 		})
 	}

@@ -336,7 +336,9 @@ func (s *tcpState) answer(w *worker, i int32, gen uint32, msg []byte) {
 		return
 	}
 	k.working--
-	w.queue(k, msg)
+	if len(msg) > 0 { // else a policy wants silence
+		w.queue(k, msg)
+	}
 	w.later = append(w.later, i)
 }
 

@@ -71,12 +71,14 @@ func readPoints(c *resolver.Config) ([]*dnssec.TrustPoint, error) {
 
 // forWorker is the configuration with a validator of the worker's own: it has
 // a table that threads must not share.
-func forWorker(c *resolver.Config) *resolver.Config {
+func forWorker(c *resolver.Config, explain func(validator.Step)) *resolver.Config {
 	v, ok := c.Validator.(*validator.Validator)
 	if !ok {
 		return c
 	}
 	own := *c
-	own.Validator = v.Fork()
+	t := v.Config()
+	t.Explain = explain
+	own.Validator = validator.New(t)
 	return &own
 }

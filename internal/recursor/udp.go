@@ -249,6 +249,7 @@ func (w *worker) take(q *query, name []byte, t dns.Type, serial uint64, a *asked
 	q.q.Ticket = ticketOf(q.place, q.gen)
 	q.q.Serial = serial
 	q.q.Trace = false
+	q.q.TCP = q.tcp
 }
 
 // keepAsked keeps what a query said; the packet goes away.

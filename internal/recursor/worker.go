@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bulkhead/internal/access"
+	"bulkhead/internal/policy"
 	"bulkhead/internal/resolver"
 	"bulkhead/internal/wire"
 )
@@ -47,7 +48,7 @@ type worker struct {
 	now   resolver.Time
 	secs  uint32 // now, Unix time in seconds
 
-	eng    *resolver.Engine
+	eng    *policy.Layer
 	motion uint64 // what its stats said last
 	store  store
 
@@ -115,9 +116,9 @@ func newWorker(s *Server) (*worker, error) {
 }
 
 func (w *worker) newEngine(cfg *resolver.Config) {
-	cfg = forWorker(cfg)
+	cfg = forWorker(cfg, w.step)
 	w.cfg = cfg
-	w.eng = resolver.New(cfg, &w.store, &w.up, w, events{w}, random{})
+	w.eng = policy.New(cfg, w.s.policy.Load(), &w.store, &w.up, w, events{w}, random{}, nil)
 	w.guard(func() { w.eng.Prime(w.now) })
 }
 
@@ -258,7 +259,7 @@ func (w *worker) panicked(p any) {
 	culprit := w.serving
 	w.serving = 0
 	w.motion = 0
-	w.eng = resolver.New(w.cfg, &w.store, &w.up, w, events{w}, random{})
+	w.eng = policy.New(w.cfg, w.s.policy.Load(), &w.store, &w.up, w, events{w}, random{}, nil)
 	for i := range w.queries {
 		q := &w.queries[i]
 		if !q.active {

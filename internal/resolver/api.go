@@ -32,6 +32,7 @@ type Question struct {
 	Ticket uint64     // the caller's word for this question, given back in Done
 	Serial uint64     // query number N of the log (compat: djbdns.md, section 10.6)
 	Trace  bool       // explain: events of this question carry reasons
+	TCP    bool       // it came over TCP: a policy may ask for that
 }
 
 // Front receives answers. Done is called exactly once for every Ask, perhaps
@@ -53,6 +54,10 @@ type Answer struct {
 	Code  dns.EDE // RFC 8914
 	Text  string  // what went wrong, for EDE's EXTRA-TEXT; never needs escaping
 	RRs   []RRset // answer section, then authority section
+
+	// What a policy may want (package policy); the engine sets neither.
+	Drop     bool // send nothing
+	Truncate bool // send TC alone, that the client comes by TCP
 }
 
 // RRset is an RRset of an answer or of a message from a server.

@@ -41,6 +41,9 @@ func AppendReply(dst []byte, b *wire.Builder, p *Reply, a *Answer) []byte {
 	if a.AD && (p.AD || p.DO) {
 		bits |= wire.BitAD
 	}
+	if a.Truncate {
+		bits |= wire.BitTC
+	}
 	bits |= uint16(a.RCode) & wire.MaskRCode
 	b.Reset(dst, p.Max, p.ID, bits)
 	b.Question(p.Name, p.Type, p.Class)

@@ -40,7 +40,7 @@ type Options struct {
 type Zone struct {
 	Name     dnsname.Name
 	Opt      Options
-	Addr     netip.Addr // of its one server, ns.ZONE, in 198.18.0.0/16
+	Addr     netip.Addr // of its server, ns.ZONE, in 198.18.0.0/16; the second one is in 198.19.0.0/16
 	KSK, ZSK *dnssec.PrivateKey
 	Sets     map[Key]*dnssec.RRset // signed where they ought to be
 	DS       [][]byte              // for the parent
@@ -107,7 +107,7 @@ func (t *Tree) Add(name string, opt Options, lines ...string) *Zone {
 	if z.Sets[Key{z.Name, dns.TypeNS}] == nil {
 		ns, _ := dnsname.Join(dnsname.Name("\x02ns\x00"), z.Name)
 		z.add(z.Name, dns.TypeNS, []byte(ns))
-		z.add(ns, dns.TypeA, z.Addr.AsSlice())
+		z.server(ns, z.Addr)
 	}
 	soa, _ := rdata.Parse(nil, dns.TypeSOA, []byte("ns hostmaster 1 3600 900 604800 300"), z.Name)
 	if z.Sets[Key{z.Name, dns.TypeSOA}] == nil {
@@ -129,7 +129,7 @@ func (t *Tree) Add(name string, opt Options, lines ...string) *Zone {
 		}
 		ns, _ := dnsname.Join(dnsname.Name("\x02ns\x00"), cut)
 		delete(z.Sets, Key{ns, dns.TypeA})
-		z.add(ns, dns.TypeA, c.Addr.AsSlice())
+		z.server(ns, c.Addr)
 		for _, ds := range c.DS {
 			if !c.Opt.NoDS {
 				z.add(cut, dns.TypeDS, ds)
@@ -149,6 +149,21 @@ func (t *Tree) Add(name string, opt Options, lines ...string) *Zone {
 	t.Zones[z.Name] = z
 	return z
 }
+
+// server adds both addresses of a zone's server.
+func (z *Zone) server(ns dnsname.Name, a netip.Addr) {
+	z.add(ns, dns.TypeA, a.AsSlice())
+	z.add(ns, dns.TypeA, second(a).AsSlice())
+}
+
+func second(a netip.Addr) netip.Addr {
+	b := a.As4()
+	b[1]++
+	return netip.AddrFrom4(b)
+}
+
+// Second is the zone's server's second address.
+func (z *Zone) Second() netip.Addr { return second(z.Addr) }
 
 func (z *Zone) add(owner dnsname.Name, ty dns.Type, data []byte) {
 	k := Key{owner, ty}
@@ -268,7 +283,7 @@ type Answer struct {
 // At gives the zone whose server has an address.
 func (t *Tree) At(a netip.Addr) *Zone {
 	for _, z := range t.Zones {
-		if z.Addr == a {
+		if z.Addr == a || z.Second() == a {
 			return z
 		}
 	}

@@ -1,0 +1,137 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"bulkhead/internal/dns"
+	"bulkhead/internal/dns64"
+	"bulkhead/internal/dnsname"
+	"bulkhead/internal/dnssec"
+	"bulkhead/internal/rdata"
+	"bulkhead/internal/resolver"
+	"bulkhead/internal/rpz"
+	"bulkhead/internal/signedtree"
+	"bulkhead/internal/validator"
+	"bulkhead/internal/wire"
+)
+
+const now = 1800000000
+
+func network(t *testing.T, pol *Config) *signedtree.Network {
+	tree := signedtree.New(now)
+	o := signedtree.Options{Algorithm: dnssec.ECDSAP256SHA256}
+	tree.Add("bogus.", signedtree.Options{Algorithm: o.Algorithm, Inception: now - 20, Expiration: now - 10}, "www A 192.0.2.5", "v4 A 192.0.2.9")
+	tree.Add("plain.", signedtree.Options{}, "www A 192.0.2.5", "two A 192.0.2.6", "two AAAA 2001:db8::6", "mapped AAAA ::ffff:192.0.2.6",
+		"mapped A 192.0.2.6", "mix AAAA ::ffff:1.2.3.4", "mix AAAA 2001:db8::7", "cn CNAME two", "bad CNAME walled.example.")
+	tree.Add("example.", o, "www A 192.0.2.1", "walled A 192.0.2.2", "x.example.garden A 192.0.2.3", "nothing TXT \"t\"", "cn CNAME www")
+	tree.Add("0.192.in-addr.arpa.", signedtree.Options{}, "6.2 PTR two.plain.")
+	root := tree.Add(".", o, "example NS x", "plain NS x", "bogus NS x", "0.192.in-addr.arpa NS x")
+	n := &signedtree.Network{Tree: tree, Now: now * resolver.Second}
+	cfg := &resolver.Config{IPv4: true, Validator: validator.New(validator.Config{Anchors: []dnssec.Anchor{root.Anchor()}}),
+		Zones: []resolver.Zone{{Name: dnsname.Root, Servers: []netip.AddrPort{netip.AddrPortFrom(root.Addr, 53)}}}}
+	n.E = New(cfg, pol, resolver.NewMapCache(), n, n, nil, n, nil)
+	return n
+}
+
+func text(a *resolver.Answer) string {
+	if a == nil {
+		return "no answer"
+	}
+	if a.Drop {
+		return "drop"
+	}
+	if a.Truncate {
+		return "tc"
+	}
+	out := a.RCode.String()
+	if a.AD {
+		out += " AD"
+	}
+	for _, s := range a.RRs {
+		if s.Section != wire.Answer {
+			continue
+		}
+		for d, rest, ok := s.Records.Next(); ok; d, rest, ok = rest.Next() {
+			out += fmt.Sprintf("; %s %s %s", dnsname.Name(s.Owner), s.Type, rdata.AppendText(nil, s.Type, d))
+		}
+	}
+	return out
+}
+
+func zone(t *testing.T, name string, lines ...string) *rpz.Zone {
+	z, err := rpz.Parse([]byte(strings.Join(lines, "\n")+"\n"), name, signedtree.Name(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return z
+}
+
+func expect(t *testing.T, n *signedtree.Network, q, want string, change func(*resolver.Question)) {
+	t.Helper()
+	f := strings.Fields(q)
+	ty, _ := dns.ParseType(f[1])
+	if got := text(n.Ask(f[0], ty, change)); got != want {
+		t.Errorf("%s: %s\nwant %s", q, got, want)
+	}
+}
+
+func TestZones(t *testing.T) {
+	n := network(t, &Config{Zones: []*rpz.Zone{
+		zone(t, "first.", "32.6.2.0.192.rpz-ip CNAME rpz-passthru.", "32.9.0.0.10.rpz-client-ip CNAME rpz-passthru.",
+			"32.8.0.0.10.rpz-client-ip CNAME rpz-drop."),
+		zone(t, "second.", "www.example CNAME .", "*.example CNAME *.", "walled.example CNAME www.plain.", "x.example CNAME *.garden.example.",
+			"two.plain CNAME .", "tcp.plain CNAME rpz-tcp-only.", "local.plain A 10.0.0.1", "local.plain TXT \"here\"",
+			"32.5.2.0.192.rpz-ip CNAME *.", "bogus.tld A 10.0.0.2"),
+		zone(t, "third.", "www.example A 10.0.0.3", "local.plain A 10.0.0.4"),
+	}})
+	for range 2 {
+		expect(t, n, "www.example. A", "NXDOMAIN", nil)
+		expect(t, n, "nothing.example. TXT", "NOERROR", nil)
+		// the first zone's address rule comes before the second's name rule
+		expect(t, n, "two.plain. A", "NOERROR; two.plain. A 192.0.2.6", nil)
+		expect(t, n, "two.plain. AAAA", "NXDOMAIN", nil)
+		expect(t, n, "local.plain. A", "NOERROR; local.plain. A 10.0.0.1", nil)
+		expect(t, n, "local.plain. TXT", "NOERROR; local.plain. TXT \"here\"", nil)
+		expect(t, n, "local.plain. AAAA", "NOERROR", nil)
+		expect(t, n, "www.plain. A", "NOERROR", nil)
+		// an alias to a name with a rule, and where the rule's alias leads
+		expect(t, n, "bad.plain. A", "NOERROR; bad.plain. CNAME walled.example.; walled.example. CNAME www.plain.; www.plain. A 192.0.2.5", nil)
+		expect(t, n, "tcp.plain. A", "tc", nil)
+		expect(t, n, "tcp.plain. A", "NXDOMAIN", func(q *resolver.Question) { q.TCP = true })
+		expect(t, n, "x.example. A", "NOERROR; x.example. CNAME x.example.garden.example.; x.example.garden.example. A 192.0.2.3", nil)
+		expect(t, n, "www.example. A", "NOERROR AD; www.example. A 192.0.2.1", func(q *resolver.Question) { q.Client = netip.MustParseAddr("10.0.0.9") })
+		expect(t, n, "www.plain. A", "drop", func(q *resolver.Question) { q.Client = netip.MustParseAddr("10.0.0.8") })
+		// what is bogus has no addresses to judge
+		expect(t, n, "www.bogus. A", "SERVFAIL", nil)
+	}
+	n = network(t, &Config{Zones: []*rpz.Zone{zone(t, "ns.", "ns.plain.rpz-nsdname CNAME .")}})
+	expect(t, n, "two.plain. A", "NXDOMAIN", nil)
+	expect(t, n, "www.example. A", "NOERROR AD; www.example. A 192.0.2.1", nil)
+	tree := n.Tree
+	a := tree.Zones[signedtree.Name("plain.")].Addr.As4()
+	n = network(t, &Config{Zones: []*rpz.Zone{zone(t, "ns.", fmt.Sprintf("32.%d.%d.%d.%d.rpz-nsip CNAME *.", a[3], a[2], a[1], a[0]))}})
+	expect(t, n, "two.plain. A", "NOERROR", nil)
+	expect(t, n, "www.example. A", "NOERROR AD; www.example. A 192.0.2.1", nil)
+}
+
+func TestDNS64(t *testing.T) {
+	n := network(t, &Config{DNS64: []dns64.Prefix{dns64.WellKnown}})
+	for range 2 {
+		expect(t, n, "www.plain. AAAA", "NOERROR; www.plain. AAAA 64:ff9b::c000:205", nil)
+		expect(t, n, "two.plain. AAAA", "NOERROR; two.plain. AAAA 2001:db8::6", nil)
+		expect(t, n, "cn.example. AAAA", "NOERROR; cn.example. CNAME www.example.; www.example. AAAA 64:ff9b::c000:201", nil)
+		expect(t, n, "www.example. AAAA", "NOERROR; www.example. AAAA 64:ff9b::c000:201", nil)
+		expect(t, n, "www.example. AAAA", "NOERROR", func(q *resolver.Question) { q.CD = true })
+		expect(t, n, "nothing.example. AAAA", "NOERROR", nil)
+		expect(t, n, "nx.example. AAAA", "NXDOMAIN AD", nil)
+		expect(t, n, "mapped.plain. AAAA", "NOERROR; mapped.plain. AAAA 64:ff9b::c000:206", nil)
+		expect(t, n, "mix.plain. AAAA", "NOERROR; mix.plain. AAAA 2001:db8::7", nil)
+		expect(t, n, "v4.bogus. AAAA", "SERVFAIL", nil)
+		expect(t, n, "www.example. A", "NOERROR AD; www.example. A 192.0.2.1", nil)
+		expect(t, n, "6.0.2.0.0.0.0.c.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.b.9.f.f.4.6.0.0.ip6.arpa. PTR",
+			"NOERROR; 6.0.2.0.0.0.0.c.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.b.9.f.f.4.6.0.0.ip6.arpa. CNAME 6.2.0.192.in-addr.arpa.; 6.2.0.192.in-addr.arpa. PTR two.plain.", nil)
+	}
+}
