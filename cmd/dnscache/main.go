@@ -5,17 +5,7 @@ package main
 import (
 	"bulkhead/internal/prog"
 	"bulkhead/internal/recursor"
-	"bulkhead/internal/sandbox"
 )
-
-// box is what dnscache needs once it has started.
-var box = sandbox.Decl{
-	Program: "dnscache",
-	Job:     "asks strangers' servers, parses what they say",
-	Read:    []string{"."},
-	Write:   []string{"state"},
-	Sockets: []string{"udp", "tcp", "unix"},
-}
 
 func main() { prog.Main("dnscache", run) }
 

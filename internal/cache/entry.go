@@ -155,6 +155,9 @@ func (e *Entry) load(m []byte, nameLen int) {
 	e.Proof = rest[:proof:proof]
 }
 
+// Size is what the entry occupies in the block, in bytes.
+func (e *Entry) Size() int { return e.size(Key{Name: e.Name}) }
+
 // valid checks bytes that come from a file; load can then not leave them. The
 // resolver has to be as careful with Proof as with a packet.
 func valid(m []byte) bool {
