@@ -145,7 +145,9 @@ func TestSplitAtEveryByte(t *testing.T) {
 		} else {
 			// nothing can be answered yet; another connection shows that the
 			// server has looked at this one
-			ask(t, f.dial(), "other")
+			other := f.dial()
+			ask(t, other, "other")
+			other.Close()
 			c.Write(two[i:])
 			expect(t, c, "first message")
 		}
