@@ -69,6 +69,7 @@ type task struct {
 	own      bool             // the zone's own NS records were taken
 	logged   bool             // the tx line of this zone was given
 	learnt   int64            // when the delegation came, Unix time in seconds
+	result   []netip.AddrPort // modeAddress: what was found
 	avoid    []netip.AddrPort // servers whose data were bogus ...
 	avoidIn  []byte           // ... of this zone
 	lookup   int              // ns whose address a child looks for
@@ -111,7 +112,7 @@ func (t *task) name() []byte     { return t.nameBuf[:t.nameLen] }
 func (t *task) zoneName() []byte { return t.zoneBuf[:t.zoneLen] }
 
 func (t *task) reset() {
-	*t = task{ns: t.ns[:0], addrs: t.addrs[:0], avoid: t.avoid[:0], rrs: t.rrs[:0]}
+	*t = task{ns: t.ns[:0], addrs: t.addrs[:0], avoid: t.avoid[:0], rrs: t.rrs[:0], result: t.result[:0]}
 }
 
 func (e *Engine) newTask(r *root, parent *task, m mode, name []byte, typ dns.Type) *task {
@@ -391,9 +392,9 @@ func (t *task) takeAddresses(s *RRset) {
 	if s.Type != t.typ {
 		return
 	}
-	for data, rest, ok := s.Records.Next(); ok && len(t.addrs) < maxServers; data, rest, ok = rest.Next() {
+	for data, rest, ok := s.Records.Next(); ok && len(t.result) < maxGlueName; data, rest, ok = rest.Next() {
 		if a, ok := address(s.Type, data); ok && t.r.e.mayAsk(a) {
-			t.addrs = append(t.addrs, netip.AddrPortFrom(a, dns.Port))
+			t.result = append(t.result, netip.AddrPortFrom(a, dns.Port))
 		}
 	}
 }
@@ -628,7 +629,7 @@ func (t *task) gotAddress() {
 		return
 	}
 	t.child = nil
-	for _, a := range c.addrs {
+	for _, a := range c.result {
 		if len(t.addrs) < maxServers+maxGlueName && !t.has(a) {
 			t.addrs = append(t.addrs, a)
 		}
