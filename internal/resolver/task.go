@@ -67,6 +67,7 @@ type task struct {
 	asked    int // addrs before this have been given to an exchange
 	retried  bool
 	own      bool             // the zone's own NS records were taken
+	glued    bool             // addresses from the servers' own delegations were taken
 	logged   bool             // the tx line of this zone was given
 	learnt   int64            // when the delegation came, Unix time in seconds
 	result   []netip.AddrPort // modeAddress: what was found
@@ -457,7 +458,7 @@ func (t *task) findCut() {
 func (t *task) setZone(zone []byte) {
 	t.zoneLen = copy(t.zoneBuf[:], zone)
 	t.ns, t.addrs, t.asked = t.ns[:0], t.addrs[:0], 0
-	t.fixed, t.forward, t.cached, t.own, t.logged = false, false, false, false, false
+	t.fixed, t.forward, t.cached, t.own, t.glued, t.logged = false, false, false, false, false, false
 	t.minLabels = 0
 }
 
@@ -637,6 +638,35 @@ func (t *task) gotAddress() {
 	t.state = stateServers
 }
 
+// addGlue adds addresses that cached delegations have for the servers' names.
+func (t *task) addGlue() (added bool) {
+	e := t.r.e
+	for i := range t.ns {
+		name := t.ns[i].name
+		for p := name; p[0] != 0; p = dnsname.Parent(p) {
+			if !e.cache.Get(&e.entry, KindDelegation, 0, p) || e.entry.Expires <= e.now.Seconds() {
+				continue
+			}
+			k := 0
+			for n, rest, ok := e.entry.Records.Next(); ok; n, rest, ok = rest.Next() {
+				if dnsname.Equal(n, name) {
+					break
+				}
+				k++
+			}
+			for j, a, rest, ok := Glue(e.entry.Proof); ok; j, a, rest, ok = Glue(rest) {
+				ap := netip.AddrPortFrom(a, dns.Port)
+				if j == k && e.mayAsk(a) && len(t.addrs) < maxServers+maxGlueName && !t.has(ap) {
+					t.addrs = append(t.addrs, ap)
+					added = true
+				}
+			}
+			break
+		}
+	}
+	return added
+}
+
 // addNames adds names of servers that are not known yet.
 func (t *task) addNames(names Packed) (added bool) {
 next:
@@ -676,6 +706,16 @@ func (t *task) exhausted() {
 		// They help only as long as the parent's delegation lasts.
 		t.own = true
 		if e.cache.Get(&e.entry, KindRRset, dns.TypeNS, t.zoneName()) && e.entry.Expires > e.now.Seconds() && t.addNames(e.entry.Records) {
+			t.state = stateServers
+			e.wake(t)
+			return
+		}
+	}
+	if !t.glued {
+		// What the servers' own zones say of their addresses did not help:
+		// perhaps what their parents say does.
+		t.glued = true
+		if t.addGlue() {
 			t.state = stateServers
 			e.wake(t)
 			return
