@@ -42,6 +42,12 @@ func (v *Validator) Validate(now resolver.Time, m *resolver.Message, f resolver.
 	if wait {
 		return resolver.Verdict{}, true
 	}
+	if res.status == dnssec.Secure && (m.QType == dns.TypeA || m.QType == dns.TypeAAAA) {
+		if tag, is, ok := dnssec.Sentinel(m.QName); ok && v.rootTrusts(tag) != is {
+			// RFC 8509, section 3: SERVFAIL, whatever was answered
+			return resolver.Verdict{Sec: resolver.Bogus, Code: dns.EDEOther, Text: "root key sentinel"}, false
+		}
+	}
 	out := resolver.Verdict{Sec: security(res.status)}
 	if res.status == dnssec.Bogus || res.reason == dnssec.ReasonUnsupportedAlgorithm ||
 		res.reason == dnssec.ReasonUnsupportedDigest || res.reason == dnssec.ReasonIterations || res.reason == dnssec.ReasonUnsupportedKey {
@@ -53,6 +59,25 @@ func (v *Validator) Validate(now resolver.Time, m *resolver.Message, f resolver.
 	}
 	r.step(Step{Name: dnsname.Name(m.QName), Type: m.QType, What: "verdict", Status: res.status, Reason: res.reason})
 	return out, false
+}
+
+// rootTrusts reports whether a key with this tag is a trust anchor of the root.
+func (v *Validator) rootTrusts(tag uint16) bool {
+	a := v.anchors[dnsname.Root]
+	if a == nil {
+		return false
+	}
+	for _, k := range a.keys {
+		if k.Tag == tag {
+			return true
+		}
+	}
+	for _, d := range a.ds {
+		if ds, ok := dnssec.ParseDS(d); ok && ds.KeyTag == tag {
+			return true
+		}
+	}
+	return false
 }
 
 // zoneFor is FINDKEY for one RRset: the state of the zone that it says has

@@ -144,3 +144,18 @@ func TestPrivateZones(t *testing.T) {
 			"www.example. A secure", "www.wrong.example. A bogus 9", "nx.example. A secure")
 	}
 }
+
+// RFC 8509: what a client learns of the root's trust anchors.
+func TestSentinel(t *testing.T) {
+	tree := signedtree.New(testNow)
+	o := signedtree.Options{Algorithm: dnssec.ECDSAP256SHA256}
+	tree.Add("x.", o, "*.is A 192.0.2.1", "*.not A 192.0.2.1", "* A 192.0.2.1", "* TXT \"t\"")
+	tree.Add("plain.", signedtree.Options{}, "root-key-sentinel-is-ta-00001 A 192.0.2.1")
+	root := tree.Add(".", o, "x NS x", "plain NS x")
+	w := newWorld(tree, root)
+	tag, other := root.KSK.Tag, root.KSK.Tag+1
+	w.expect(t, fmt.Sprintf("root-key-sentinel-is-ta-%05d.x. A secure", tag), fmt.Sprintf("root-key-sentinel-not-ta-%05d.x. A bogus 0", tag),
+		fmt.Sprintf("root-key-sentinel-is-ta-%05d.x. A bogus 0", other), fmt.Sprintf("Root-Key-Sentinel-Not-TA-%05d.x. A secure", other),
+		fmt.Sprintf("root-key-sentinel-is-ta-%05d.x. TXT secure", other), fmt.Sprintf("root-key-sentinel-is-ta-%d.x. A secure", 1),
+		"root-key-sentinel-is-ta-00001.plain. A insecure", fmt.Sprintf("a.root-key-sentinel-is-ta-%05d.x. A secure", other))
+}
