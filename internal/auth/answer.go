@@ -39,7 +39,7 @@ type Answerer struct {
 	hasNS   bool
 	alias   []byte // target of the CNAME answered last
 	places  []int32
-	done    [][]byte // owners whose addresses the answer has
+	done    []done
 	targets []target
 	proofs  []proof
 	emitted []uint32 // chain elements in the answer

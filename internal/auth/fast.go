@@ -130,7 +130,9 @@ func (a *Answerer) fastAnswer(dst []byte) ([]byte, bool) {
 				if n == len(refs) {
 					return dst, false
 				}
-				v.Load(ref, &refs[n])
+				if v.Load(ref, &refs[n]); ref.Flags() != 0 || len(refs[n].Data) == 0 {
+					return dst, false
+				}
 				n++
 			}
 		}

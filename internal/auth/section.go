@@ -22,6 +22,11 @@ type target struct {
 	must bool   // glue that a referral may not lack (RFC 9471, section 3)
 }
 
+// emptyTXT is what a TXT record without any string is served as: one empty
+// string, the least that there may be (RFC 1035, section 3.3.14). data.cdb has
+// no bytes there, as in 1.05.
+var emptyTXT = []byte{0}
+
 // gather collects the visible records of a type, or all for type ANY, in file
 // order into a.set, each RRset with one ttl, the smallest (RFC 2181, section
 // 5.2). alias also takes CNAMEs. It reports whether any were found.
@@ -44,7 +49,11 @@ func (a *Answerer) gather(n zindex.Node, t dns.Type, alias bool) bool {
 		if !take || rt == dns.TypeSOA && a.has(dns.TypeSOA) {
 			continue // a second SOA is never used
 		}
-		a.set = append(a.set, rr{rt, ttl, a.rec.Data})
+		data := a.rec.Data
+		if len(data) == 0 && rt == dns.TypeTXT {
+			data = emptyTXT
+		}
+		a.set = append(a.set, rr{rt, ttl, data})
 	}
 	if len(a.set) > 1 {
 		a.oneTTL()
@@ -110,7 +119,7 @@ func (a *Answerer) rrset(p *place, n zindex.Node) (found bool, st state) {
 	// The answer's order is that of the file, but 4-byte A records come last
 	// (compat: djbdns.md section 5.3), and addresses in random order.
 	a.shuffle()
-	alias, direct := false, q.Type == dns.TypeANY
+	alias, direct, have := false, q.Type == dns.TypeANY, uint8(0)
 	for pass := 0; pass < 2; pass++ {
 		for i := range a.set {
 			r := &a.set[i]
@@ -127,6 +136,7 @@ func (a *Answerer) rrset(p *place, n zindex.Node) (found bool, st state) {
 				alias, a.alias = true, r.data
 			}
 			a.hasNS = a.hasNS || r.typ == dns.TypeNS
+			have |= addressBit(r.typ)
 			a.addTarget(r, nil)
 		}
 	}
@@ -144,8 +154,8 @@ func (a *Answerer) rrset(p *place, n zindex.Node) (found bool, st state) {
 			}
 		}
 	}
-	if q.Type == dns.TypeA || q.Type == dns.TypeANY {
-		a.done = append(a.done, p.name)
+	if have != 0 {
+		a.done = append(a.done, done{p.name, have})
 	}
 	if alias && !direct {
 		return true, stAlias
@@ -349,22 +359,43 @@ func (a *Answerer) addTarget(r *rr, cut []byte) {
 	a.targets = append(a.targets, target{name, cut != nil && dnsname.IsBelow(name, cut)})
 }
 
+// done is a name whose addresses the answer has: those of have.
+type done struct {
+	name []byte
+	have uint8
+}
+
+// addressBit is the bit of an address type in done.have.
+func addressBit(t dns.Type) uint8 {
+	switch t {
+	case dns.TypeA:
+		return 1
+	case dns.TypeAAAA:
+		return 2
+	}
+	return 0
+}
+
 // additional adds the addresses of the targets, in the order of the records
 // that name them. must restricts it to glue that may not be left out.
 func (a *Answerer) additional(must bool) bool {
 	for i := range a.targets {
 		t := &a.targets[i]
-		if must && !t.must || a.isDone(t.name) {
+		if must && !t.must {
 			continue
 		}
-		a.done = append(a.done, t.name)
+		have := a.addressesOf(t.name)
+		if have == 3 {
+			continue
+		}
+		a.done = append(a.done, done{t.name, 3})
 		name := dnsname.AppendLower(a.low[:0], t.name)
 		n, ok := a.data.Find(name, zindex.Hash(a.data.Seed(), name))
-		if !ok || n.Has(zindex.FlagENT) {
-			continue
+		if !ok || n.Has(zindex.FlagENT) || n.Has(zindex.FlagWild) {
+			continue // a wildcard is not the address of a host named "*"
 		}
 		for _, typ := range [...]dns.Type{dns.TypeA, dns.TypeAAAA} {
-			if !a.gather(n, typ, false) {
+			if have&addressBit(typ) != 0 || !a.gather(n, typ, false) {
 				continue
 			}
 			size := 4
@@ -374,7 +405,7 @@ func (a *Answerer) additional(must bool) bool {
 			for j := range a.set {
 				r := &a.set[j]
 				if len(r.data) < size {
-					continue // no address; 1.05 took the first 4 bytes of longer ones
+					continue // no address
 				}
 				if !a.b.RR(wire.Additional, t.name, typ, dns.ClassIN, r.ttl, r.data[:size]) {
 					return false
@@ -388,11 +419,12 @@ func (a *Answerer) additional(must bool) bool {
 	return true
 }
 
-func (a *Answerer) isDone(name []byte) bool {
-	for _, d := range a.done {
-		if len(d) == len(name) && dnsname.Equal(d, name) {
-			return true
+// addressesOf gives the address types that the answer has of a name.
+func (a *Answerer) addressesOf(name []byte) (have uint8) {
+	for i := range a.done {
+		if d := &a.done[i]; len(d.name) == len(name) && dnsname.Equal(d.name, name) {
+			have |= d.have
 		}
 	}
-	return false
+	return have
 }

@@ -29,7 +29,7 @@ func Get(args []string) error {
 	if len(args) < 2 {
 		return prog.Usage(usage)
 	}
-	t, ok := show.ParseType(args[0], true)
+	t, ok := show.ParseType(args[0], false)
 	if !ok {
 		return prog.Usage(usage)
 	}
