@@ -27,7 +27,8 @@ const (
 	causeSilence    = "silence where the other server says REFUSED (RFC 8906, section 3)"
 	causeChain      = "one server follows a CNAME out of the zone into another zone of its own, the other leaves it to the client (RFC 1034, section 4.3.2)"
 	causeTransfer   = "nothing in named.conf says who may transfer the zone"
-	causeChild      = "a child zone in the same data: its own NS records and glue stand in the parent for the delegation"
+	causeLeads      = "a CNAME into a delegated zone: name servers beside it are a hint, the client asks for the target anew (RFC 1034, section 5.3.3)"
+	causeChild      = "a child zone in the same data: its own NS records and glue, and the parent's DS, stand at the cut for both"
 	causeDS         = "DS in the referral of a zone without signatures, which proves nothing (RFC 4035, section 3.1.4)"
 	causeOccluded   = "records below a delegation that are no glue are not transferred (RFC 5936, section 3.5)"
 )
@@ -92,6 +93,8 @@ func Compare(q *Question, old, new reply) (Verdict, string) {
 			return Explained, causeChain
 		case i == 1 && len(a.Sections[0]) > 0 && onlyNS(x) && onlyNS(y) && (len(x) == 0 || len(y) == 0):
 			cause = causeAuthority
+		case i == 1 && onlyCNAME(a.Sections[0]) && onlyNS(x) && onlyNS(y):
+			cause = causeLeads
 		case i == 1 && len(a.Sections[0]) == 0 && dsOnly(x, y):
 			cause = causeDS
 		case i == 2 && glue(a, x, y):
@@ -139,6 +142,11 @@ func part(x, y []RR) bool { return len(x) > 0 && len(y) > 0 }
 
 func onlyNS(list []RR) bool {
 	return !slices.ContainsFunc(list, func(r RR) bool { return r.Type != dns.TypeNS })
+}
+
+// onlyCNAME reports whether an answer is nothing but a chain.
+func onlyCNAME(list []RR) bool {
+	return len(list) > 0 && !slices.ContainsFunc(list, func(r RR) bool { return r.Type != dns.TypeCNAME && r.Type != dns.TypeDNAME })
 }
 
 // dsOnly reports whether only DS records differ, and nothing is signed.

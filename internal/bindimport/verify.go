@@ -128,7 +128,13 @@ func (z *Zone) inChild(zones []*Zone) func(RR) bool {
 	tops := childTops(z, zones)
 	return func(r RR) bool {
 		n, err := dnsname.ParseMaster(r.Owner, "")
-		return err == nil && below(n, z.Name, tops) && !(r.Type == dns.TypeDS && tops[n.Lower()])
+		if err != nil {
+			return false
+		}
+		if r.Type == dns.TypeDS { // belongs to the parent of the name it is at
+			return dnsname.Equal(n, z.Name)
+		}
+		return below(n, z.Name, tops)
 	}
 }
 
