@@ -910,6 +910,8 @@ func (p *Player) Play(name string, sc *Scenario) *Result {
 			}
 		case "REPLY":
 			if sc.Deckard {
+				// given once, to the question that meets it
+				w.runUntil(w.now+2*resolver.Second, func() bool { return w.used[s] })
 				continue
 			}
 			w.runUntil(w.now+6*resolver.Second, func() bool { return len(w.held) > 0 })
