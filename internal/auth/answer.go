@@ -147,7 +147,7 @@ func (a *Answerer) fullAnswer(dst []byte) []byte {
 		b.SetBits(b.Bits() | uint16(dns.RCodeYXDomain))
 	case stNXDomain:
 		a.res.RCode = dns.RCodeNXDomain
-		b.SetBits(b.Bits() | uint16(dns.RCodeNXDomain))
+		b.SetBits(b.Bits() | wire.BitAA | uint16(dns.RCodeNXDomain)) // AA for class ANY too, as 1.05
 		fallthrough
 	case stNoData:
 		ok = a.soa(&last) && a.denials()

@@ -184,6 +184,7 @@ func (a *Answerer) fastAnswer(dst []byte) ([]byte, bool) {
 	rcode := dns.RCodeSuccess
 	if !ok {
 		rcode = dns.RCodeNXDomain
+		bits |= wire.BitAA // for class ANY too, as 1.05
 	}
 	msg := binary.BigEndian.AppendUint16(dst, q.ID)
 	msg = binary.BigEndian.AppendUint16(msg, bits|uint16(rcode))

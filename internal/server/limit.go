@@ -1,9 +1,65 @@
 package server
 
-import "bulkhead/internal/content"
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"net/netip"
+	"os"
 
-type limits struct{}
+	"bulkhead/internal/access"
+	"bulkhead/internal/content"
+	"bulkhead/internal/dns"
+	"bulkhead/internal/env"
+	"bulkhead/internal/rrl"
+	"bulkhead/internal/wire"
+)
 
-func newLimits() (*limits, error) { return nil, nil }
+// limits are the rate limits of answers, from $RRL: equal answers a second and
+// network; off when unset or 0. Clients with a prefix in root/ip are not
+// limited, nor are those that have shown a valid cookie.
+type limits struct {
+	rate  uint32 // per thread
+	trust *access.List
+}
 
-func (l *limits) apply(msg []byte, peer *content.Peer, now uint64) []byte { return msg }
+// newLimits reads $RRL and root/ip. Each of the threads gets its share of the
+// rate, at least 1: the kernel spreads clients evenly over their sockets.
+func newLimits(threads int) (*limits, error) {
+	n, err := env.Uint("RRL", 0, 1<<20)
+	if err != nil || n == 0 {
+		return nil, err
+	}
+	l := &limits{rate: max(1, uint32(n)/uint32(threads))}
+	// No folder: nobody is trusted more than others.
+	if list, err := access.Load(os.DirFS("ip")); err == nil {
+		l.trust = list
+	}
+	return l, nil
+}
+
+// table makes one thread's counters.
+func (l *limits) table() *rrl.Table {
+	if l == nil {
+		return nil
+	}
+	var seed [8]byte
+	rand.Read(seed[:])
+	return rrl.New(l.rate, binary.LittleEndian.Uint64(seed[:]))
+}
+
+// limited gives what may be sent of an answer: all, its truncated form, or
+// nothing.
+func (h *handler) limited(msg []byte, q *content.Question, rcode dns.RCode, peer *content.Peer, now content.Time) []byte {
+	if l := h.s.limit.trust; l != nil && l.Allows(netip.AddrFrom16(peer.Addr).Unmap()) {
+		return msg
+	}
+	switch h.table.Check(&peer.Addr, rcode, q.Type, q.Name, now.TAI) {
+	case rrl.Drop:
+		return nil
+	case rrl.Truncate:
+		bits := binary.BigEndian.Uint16(msg[2:])
+		msg = q.Header(msg[:0], 0)
+		binary.BigEndian.PutUint16(msg[2:], bits|wire.BitTC)
+	}
+	return msg
+}

@@ -26,6 +26,7 @@ import (
 	"bulkhead/internal/listen"
 	"bulkhead/internal/prog"
 	"bulkhead/internal/qlog"
+	"bulkhead/internal/rrl"
 	"bulkhead/internal/sandbox"
 	"bulkhead/internal/tai64"
 )
@@ -85,7 +86,7 @@ func Run(spec Spec) error {
 	if s.Config, err = config(); err != nil {
 		return err
 	}
-	if s.limit, err = newLimits(); err != nil {
+	if s.limit, err = newLimits(workers); err != nil {
 		return err
 	}
 	s.Log = qlog.New(spec.Name)
@@ -140,16 +141,17 @@ func config() (c content.Config, err error) {
 
 // handler is one thread's.
 type handler struct {
-	s    *Server
-	p    Program
-	resp content.Responder
-	log  *qlog.Log
-	q    [listen.BatchLen]content.Question
-	ok   [listen.BatchLen]bool
+	s     *Server
+	p     Program
+	resp  content.Responder
+	log   *qlog.Log
+	table *rrl.Table // nil: no limit
+	q     [listen.BatchLen]content.Question
+	ok    [listen.BatchLen]bool
 }
 
 func (s *Server) handler(p Program) *handler {
-	return &handler{s: s, p: p, resp: content.Responder{Config: s.Config, Program: p}, log: s.Log.Log()}
+	return &handler{s: s, p: p, resp: content.Responder{Config: s.Config, Program: p}, log: s.Log.Log(), table: s.limit.table()}
 }
 
 // Handle answers a batch.
@@ -174,8 +176,8 @@ func (h *handler) Handle(_ *listen.Worker, batch []listen.Packet) {
 		e := content.Entry{Mark: '/'}
 		if h.ok[i] {
 			p.Reply, e = h.reply(p, &h.q[i], &peer, now)
-			if p.Reply != nil && h.s.limit != nil && !e.Cookie {
-				p.Reply = h.s.limit.apply(p.Reply, &peer, now.TAI)
+			if p.Reply != nil && h.table != nil && !e.Cookie {
+				p.Reply = h.limited(p.Reply, &h.q[i], e.RCode, &peer, now)
 			}
 		}
 		if !h.s.quiet && h.log.Fits(lines, content.MaxLine) {

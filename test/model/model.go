@@ -456,7 +456,7 @@ func (r *run) answer(b *wire.Builder, q []byte) (ok, found bool) {
 		}
 	}
 	if nx {
-		b.SetBits(b.Bits() | uint16(dns.RCodeNXDomain))
+		b.SetBits(b.Bits() | wire.BitAA | uint16(dns.RCodeNXDomain)) // AA for class ANY too
 	}
 	if yx {
 		b.SetBits(b.Bits() | uint16(dns.RCodeYXDomain))
