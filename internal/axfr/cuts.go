@@ -9,7 +9,7 @@ import (
 // cuts are the zone's delegations. A nil *cuts has none.
 type cuts struct {
 	at   map[string]bool // owners of NS below the apex, lower case
-	glue map[string]bool // their targets that lie at or below a cut
+	glue map[string]bool // targets of those and of the apex's NS that lie at or below a cut
 }
 
 // findCuts collects them: from the index, which lists all owners of NS, or
@@ -25,7 +25,9 @@ func findCuts(z *Zone) (*cuts, error) {
 			return
 		}
 		if n, ok := dnsname.Scan(r.Data); ok {
-			c.at[string(owner)] = true
+			if len(owner) > len(z.Name) {
+				c.at[string(owner)] = true
+			}
 			targets = append(targets, r.Data[:n])
 		}
 	}
@@ -37,7 +39,7 @@ func findCuts(z *Zone) (*cuts, error) {
 				continue
 			}
 			name := z.View.Name(&s)
-			if len(name) == len(z.Name) || !below(name, z.Name) {
+			if !below(name, z.Name) {
 				continue
 			}
 			cursor := z.DB.Find(name)
@@ -59,7 +61,7 @@ func findCuts(z *Zone) (*cuts, error) {
 			if key, d, pos, err = z.DB.RecordAt(pos); err != nil {
 				break
 			}
-			if len(d) < 2 || d[0] != 0 || d[1] != byte(dns.TypeNS) || len(key) == len(z.Name) || !below(key, z.Name) {
+			if len(d) < 2 || d[0] != 0 || d[1] != byte(dns.TypeNS) || !below(key, z.Name) {
 				continue
 			}
 			if !zindex.ParseData(d, &r) {
