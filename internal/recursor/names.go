@@ -2,7 +2,9 @@ package recursor
 
 import (
 	"os"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -15,6 +17,7 @@ import (
 // network file system.
 type nameWatch struct {
 	fd      int
+	busy    atomic.Int32 // somebody has taken an event and not finished with it
 	mu      sync.Mutex
 	checked time.Time
 	stamp   unix.Stat_t
@@ -32,6 +35,8 @@ func (n *nameWatch) open() {
 // namesChanged loads the folder anew if it has changed, and reports that.
 func (s *Server) namesChanged() bool {
 	n := &s.names
+	n.busy.Add(1)
+	defer n.busy.Add(-1)
 	var b [4096]byte
 	changed := false
 	for n.fd >= 0 {
@@ -78,4 +83,14 @@ func (s *Server) loadNames() {
 		}
 	}
 	s.allowed.Store(l)
+}
+
+// settleNames waits until no other thread is in the middle of a change: a client
+// that was shut out before it asked must not slip through.
+func (s *Server) settleNames() {
+	for s.names.busy.Load() != 0 {
+		s.names.mu.Lock()
+		s.names.mu.Unlock()
+		runtime.Gosched()
+	}
 }

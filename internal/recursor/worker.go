@@ -149,6 +149,10 @@ func (w *worker) run(cfg *resolver.Config) {
 				w.s.namesChanged()
 			}
 		}
+		if n > 0 {
+			w.s.settleNames()
+			w.useNames()
+		}
 		for i := range evs[:n] {
 			w.event(watchOf(&evs[i]), evs[i].Events)
 		}
@@ -162,6 +166,10 @@ func (w *worker) turn() {
 	w.now = w.clock.read()
 	w.secs = uint32(w.now.Seconds())
 	w.store.now = w.secs
+	w.useNames()
+}
+
+func (w *worker) useNames() {
 	if l := w.s.allowed.Load(); l != w.who.list {
 		w.who.use(l)
 	}

@@ -101,8 +101,12 @@ func (s *server) timeout() Time {
 	if s.srtt != 0 {
 		t = s.srtt + max(4*s.rttvar, 10*Millisecond)
 	}
-	t <<= min(s.fails, 4)
-	return min(max(t, minTimeout), maxTimeout)
+	// the last try waits long: what the others asked for may still come, when a
+	// path that was quick has become slow
+	if s.fails >= maxTries-1 {
+		return maxTimeout
+	}
+	return min(max(t, minTimeout)<<s.fails, maxTimeout)
 }
 
 // isLame reports whether the server does not serve the zone of this hash.

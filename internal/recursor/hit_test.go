@@ -1,0 +1,340 @@
+package recursor
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"bulkhead/internal/cache"
+	"bulkhead/internal/dns"
+	"bulkhead/internal/dnsname"
+	"bulkhead/internal/resolver"
+	"bulkhead/internal/wire"
+	"testing/fstest"
+
+	"bulkhead/internal/access"
+)
+
+// bench makes a worker without sockets: what it sends is lost, what it logs is
+// kept in log.
+func bench(t testing.TB, cfg *resolver.Config) (w *worker, log *strings.Builder) {
+	t.Helper()
+	s := &Server{cache: cache.New(make([]byte, 1<<20), [2]uint64{1, 2}, 0)}
+	s.names.fd = -1
+	l, err := access.Load(fstest.MapFS{"127": {}, "2001:db8.": {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.allowed.Store(l)
+	s.direct.Store(true)
+	w, err = newWorker(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log = &strings.Builder{}
+	w.log.Write = func(b []byte) { log.Write(b) }
+	w.listeners = []listener{{fd: -1}}
+	w.who.use(l)
+	w.clock.start()
+	w.turn()
+	if cfg == nil {
+		cfg = &resolver.Config{}
+	}
+	w.newEngine(cfg)
+	return w, log
+}
+
+func wireName(t testing.TB, s string) []byte {
+	t.Helper()
+	n, err := dnsname.ParseDot(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []byte(n)
+}
+
+func (w *worker) putA(t testing.TB, owner string, ttl uint32) {
+	n := wireName(t, owner)
+	w.store.Put(n, &resolver.Entry{Kind: resolver.KindRRset, Type: dns.TypeA, Rank: resolver.RankAuthAnswer, TTL: ttl,
+		Expires: int64(w.secs + ttl), Records: resolver.AppendPacked(nil, []byte{192, 0, 2, 1})})
+}
+
+func ask(t testing.TB, owner string, typ dns.Type, edns bool) []byte {
+	var b wire.Builder
+	b.Reset(nil, 512, 0x1234, wire.BitRD)
+	b.Question(wireName(t, owner), typ, dns.ClassIN)
+	if edns {
+		b.OPT(1232, 0, true, wire.AppendOption(wire.AppendOption(nil, dns.OptCookie, "12345678"), dns.OptNSID, ""))
+	}
+	return b.Finish()
+}
+
+// TestHitAllocations: a question answered from the cache costs no allocation,
+// from the datagram to the queued answer, log lines included.
+func TestHitAllocations(t *testing.T) {
+	w, _ := bench(t, nil)
+	w.log.Write = func([]byte) {}
+	w.s.set.NSID = "cache"
+	w.putA(t, "www.example.test", 300)
+	n := wireName(t, "alias.example.test")
+	w.store.Put(n, &resolver.Entry{Kind: resolver.KindRRset, Type: dns.TypeCNAME, Rank: resolver.RankAuthAnswer, TTL: 300,
+		Expires: int64(w.secs + 300), Records: resolver.AppendPacked(nil, wireName(t, "www.example.test"))})
+	var sa sockaddr
+	sa.set(netip.MustParseAddrPort("127.0.0.1:40000"))
+	var local localAddr
+	for _, x := range []struct {
+		path string
+		msg  []byte
+	}{
+		{"address", ask(t, "www.example.test", dns.TypeA, false)},
+		{"address, EDNS with cookie and NSID", ask(t, "WWW.example.test", dns.TypeA, true)},
+		{"alias", ask(t, "alias.example.test", dns.TypeA, false)},
+		{"refused", ask(t, "example.test", dns.TypeAXFR, true)},
+	} {
+		w.datagram(0, x.msg, &sa, &local)
+		w.finish()
+		if got := testing.AllocsPerRun(500, func() {
+			w.datagram(0, x.msg, &sa, &local)
+			w.finish()
+		}); got != 0 {
+			t.Errorf("%s: %v allocations, want 0", x.path, got)
+		}
+	}
+}
+
+// sent gives the answer that a datagram got, nil for none.
+func (w *worker) answerTo(msg []byte, from string) []byte {
+	var sa sockaddr
+	sa.set(netip.MustParseAddrPort(from))
+	var local localAddr
+	w.tx.n = 0
+	w.datagram(0, msg, &sa, &local)
+	if w.tx.n == 0 {
+		return nil
+	}
+	return w.tx.bufs[0][:w.tx.iovs[0].Len]
+}
+
+func TestScreening(t *testing.T) {
+	w, _ := bench(t, nil)
+	w.putA(t, "www.example.test", 300)
+	good := ask(t, "www.example.test", dns.TypeA, false)
+	change := func(f func(b []byte) []byte) []byte { return f(append([]byte(nil), good...)) }
+	at := func(i int, v byte) []byte { return change(func(b []byte) []byte { b[i] = v; return b }) }
+	opt := func(tail string) []byte {
+		return change(func(b []byte) []byte { b[11]++; return append(b, tail...) })
+	}
+	const none = -1
+	const client = "127.0.0.1:40000"
+	for _, x := range []struct {
+		what  string
+		msg   []byte
+		from  string
+		rcode int
+	}{
+		{"good", good, client, 0},
+		{"IPv6 client", good, "[2001:db8::7]:40000", 0},
+		{"client outside ip/", good, "192.0.2.1:40000", none},
+		{"IPv6 client outside ip/", good, "[2001:db9::7]:40000", none},
+		{"port 53", good, "127.0.0.1:53", 0},
+		{"port 1023", good, "127.0.0.1:1023", none},
+		{"port 1024", good, "127.0.0.1:1024", 0},
+		{"port 7", good, "127.0.0.1:7", none},
+		{"empty", nil, client, none},
+		{"11 bytes", good[:11], client, none},
+		{"header only", good[:12], client, 1},
+		{"question cut", good[:20], client, 1},
+		{"QR", at(2, 0x81), client, none},
+		{"TC", at(2, 0x03), client, none},
+		{"AA", at(2, 0x05), client, 0},
+		{"RD clear", at(2, 0), client, 5},
+		{"opcode STATUS", at(2, 0x11), client, 4},
+		{"opcode NOTIFY", at(2, 0x21), client, 4},
+		{"two questions", at(5, 2), client, 1},
+		{"no question", at(5, 0), client, 1},
+		{"class CH", at(len(good)-1, 3), client, 5},
+		{"class ANY", at(len(good)-1, 255), client, 0},
+		{"AXFR", at(len(good)-3, 252), client, 5},
+		{"IXFR", at(len(good)-3, 251), client, 5},
+		{"type OPT asked", at(len(good)-3, 41), client, 1},
+		{"type 0", at(len(good)-3, 0), client, 1},
+		{"an answer that is not there", at(7, 1), client, 1},
+		{"EDNS", opt("\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00"), client, 0},
+		{"EDNS version 1", opt("\x00\x00\x29\x04\xd0\x00\x01\x00\x00\x00\x00"), client, 16},
+		{"OPT owner not the root", opt("\x01a\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00"), client, 1},
+		{"option cut", opt("\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x03\x00\x0a\x00"), client, 1},
+		{"cookie of 7 bytes", opt("\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x0b\x00\x0a\x00\x071234567"), client, 1},
+		{"cookie of 41 bytes", opt("\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x2d\x00\x0a\x00\x29" + strings.Repeat("x", 41)), client, 1},
+		{"unknown option", opt("\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x05\xff\x0a\x00\x01x"), client, 0},
+		{"OPT cut", opt("\x00\x00\x29\x04"), client, 1},
+	} {
+		got := w.answerTo(x.msg, x.from)
+		if got == nil {
+			if x.rcode != none {
+				t.Errorf("%s: no answer, want rcode %d", x.what, x.rcode)
+			}
+			continue
+		}
+		c, err := wire.Parse(got)
+		if err != nil {
+			t.Fatalf("%s: %x: %v", x.what, got, err)
+		}
+		if err := c.SkipQuestions(); err != nil {
+			t.Fatalf("%s: %v", x.what, err)
+		}
+		e, err := wire.FindEDNS(&c)
+		if err != nil {
+			t.Errorf("%s: answer %x: %v", x.what, got, err)
+		}
+		rcode := int(c.Header.RCode()) | int(e.Ext)<<4
+		if rcode != x.rcode || got[0] != 0x12 || got[1] != 0x34 || c.Header.Bits&wire.BitQR == 0 {
+			t.Errorf("%s: rcode %d, want %d: %x", x.what, rcode, x.rcode, got)
+		}
+	}
+}
+
+// TestTruncation: an answer never exceeds what the client takes, and what is
+// cut says so with counts of 0.
+func TestTruncation(t *testing.T) {
+	w, _ := bench(t, nil)
+	n := wireName(t, "big.example.test")
+	var recs resolver.Packed
+	for i := range 5 {
+		recs = resolver.AppendPacked(recs, append([]byte{200}, strings.Repeat(string(rune('a'+i)), 200)...))
+	}
+	w.store.Put(n, &resolver.Entry{Kind: resolver.KindRRset, Type: dns.TypeTXT, Rank: resolver.RankAuthAnswer, TTL: 300,
+		Expires: int64(w.secs + 300), Records: recs})
+	for _, x := range []struct {
+		size uint16
+		tc   bool
+	}{{0, true}, {512, true}, {1100, true}, {1232, false}, {65535, false}} {
+		var b wire.Builder
+		b.Reset(nil, 512, 7, wire.BitRD)
+		b.Question(n, dns.TypeTXT, dns.ClassIN)
+		limit := 512
+		if x.size > 0 {
+			b.OPT(x.size, 0, false, nil)
+			limit = int(min(x.size, 1232))
+		}
+		got := w.answerTo(b.Finish(), "127.0.0.1:40000")
+		c, err := wire.Parse(got)
+		if err != nil || len(got) > limit {
+			t.Fatalf("size %d: %d bytes, %v", x.size, len(got), err)
+		}
+		if tc := c.Header.Bits&wire.BitTC != 0; tc != x.tc || tc && c.Header.ANCount != 0 || !tc && c.Header.ANCount != 5 {
+			t.Errorf("size %d: TC %v, %d records", x.size, tc, c.Header.ANCount)
+		}
+	}
+}
+
+// TestPanic: the question that makes the engine panic answers SERVFAIL, others
+// at work are asked anew, the stack is logged.
+func TestPanic(t *testing.T) {
+	w, log := bench(t, &resolver.Config{Zones: []resolver.Zone{{Name: dnsname.Root, Servers: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:9")}}}, IPv4: true})
+	w.s.set.Send4 = netip.IPv4Unspecified()
+	if got := w.answerTo(ask(t, "other.test", dns.TypeA, false), "127.0.0.1:40001"); got != nil {
+		t.Fatalf("answered at once: %x", got)
+	}
+	if got := w.answerTo(ask(t, "bad.test", dns.TypeA, false), "127.0.0.1:40002"); got != nil {
+		t.Fatalf("answered at once: %x", got)
+	}
+	var bad *query
+	for i := range w.queries {
+		if q := &w.queries[i]; q.active && q.from.Port() == 40002 {
+			bad = q
+		}
+	}
+	w.tx.n = 0
+	w.serving = bad.q.Ticket
+	w.guard(func() { panic("a broken invariant") })
+	if w.tx.n != 1 || w.tx.bufs[0][3]&15 != byte(dns.RCodeServFail) {
+		t.Fatalf("%d answers", w.tx.n)
+	}
+	if w.udp != 1 {
+		t.Errorf("%d questions at work, want the other one", w.udp)
+	}
+	if !strings.Contains(log.String(), "panic a broken invariant\n") || !strings.Contains(log.String(), "hit_test.go") {
+		t.Errorf("log: %s", log.String())
+	}
+	// the server lives
+	w.putA(t, "www.example.test", 300)
+	if got := w.answerTo(ask(t, "www.example.test", dns.TypeA, false), "127.0.0.1:40000"); got == nil || got[7] != 1 {
+		t.Errorf("after the panic: %x", got)
+	}
+	// a second panic ends what lived through the first
+	w.tx.n = 0
+	w.guard(func() { panic("another") })
+	if w.udp != 0 || w.tx.n != 1 {
+		t.Errorf("%d questions at work, %d answers", w.udp, w.tx.n)
+	}
+	w.up.dropAll()
+}
+
+// TestFairness: a client that fills the places can not keep another out.
+func TestFairness(t *testing.T) {
+	w, log := bench(t, &resolver.Config{Zones: []resolver.Zone{{Name: dnsname.Root, Servers: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:9")}}}})
+	take := func(from string) *query { return w.newQuery(netip.MustParseAddrPort(from), false) }
+	n := 0
+	for n < 2*maxQueries && take("127.0.0.1:2000") != nil {
+		n++
+	}
+	if n < maxQueries/2 {
+		t.Fatalf("one client alone gets %d places", n)
+	}
+	for i := range 10 {
+		if take("127.0.0.2:2000") == nil {
+			t.Fatalf("question %d of another client found no place", i)
+		}
+	}
+	if w.udp > maxQueries || len(w.free) != maxQueries-w.udp {
+		t.Errorf("%d at work, %d free", w.udp, len(w.free))
+	}
+	// everything comes back
+	for i := range w.queries {
+		if w.queries[i].active {
+			w.release(&w.queries[i])
+		}
+	}
+	if w.udp != 0 || len(w.free) != maxQueries || w.clients.asking != 0 || w.oldest != -1 || w.newest != -1 {
+		t.Errorf("after release: %d at work, %d free, %d clients, list %d %d", w.udp, len(w.free), w.clients.asking, w.oldest, w.newest)
+	}
+	_ = log
+}
+
+func TestRateLimit(t *testing.T) {
+	w, log := bench(t, nil)
+	w.s.set.RateLimit = 10
+	w.putA(t, "www.example.test", 300)
+	msg := ask(t, "www.example.test", dns.TypeA, false)
+	count := func(from string) (n int) {
+		for range 30 {
+			if w.answerTo(msg, from) != nil {
+				n++
+			}
+		}
+		return n
+	}
+	if n := count("127.0.0.1:2000"); n != 10 {
+		t.Errorf("%d answers of 30 at a limit of 10 a second", n)
+	}
+	if n := count("127.0.0.2:2000"); n != 10 {
+		t.Errorf("%d answers for another client", n)
+	}
+	if n := count("[2001:db8::1]:2000"); n != 10 {
+		t.Errorf("%d answers for an IPv6 client", n)
+	}
+	if n := count("[2001:db8:0:ff::1]:2000"); n != 0 {
+		t.Errorf("%d answers for the same /56", n)
+	}
+	if n := count("[2001:db8:0:100::1]:2000"); n != 10 {
+		t.Errorf("%d answers for another /56", n)
+	}
+	w.now += resolver.Second / 2
+	if n := count("127.0.0.1:2000"); n != 5 {
+		t.Errorf("%d answers half a second later", n)
+	}
+	w.log.Flush()
+	if n := strings.Count(log.String(), "limit 7f000001 "); n != 2 {
+		t.Errorf("%d log lines for one client's limit:\n%s", n, log.String())
+	}
+}
