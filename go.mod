@@ -2,6 +2,10 @@ module bulkhead
 
 go 1.26.0
 
+// Servers bind a thread to each processor when they start; watching for more
+// would cost two system calls in every filter (internal/sandbox).
+godebug updatemaxprocs=0
+
 require (
 	github.com/cloudflare/circl v1.6.5 // indirect
 	github.com/landlock-lsm/go-landlock v0.11.0 // indirect

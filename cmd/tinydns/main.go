@@ -3,7 +3,6 @@ package main
 
 import (
 	"bulkhead/internal/prog"
-	"bulkhead/internal/sandbox"
 	"bulkhead/internal/server"
 	"bulkhead/internal/tinydns"
 )
@@ -12,7 +11,7 @@ func main() {
 	prog.Main("tinydns", func([]string) error {
 		return server.Run(server.Spec{
 			Name: "tinydns",
-			Box:  sandbox.Decl{Program: "tinydns", Read: []string{"."}},
+			Box:  box,
 			Init: tinydns.Init,
 		})
 	})

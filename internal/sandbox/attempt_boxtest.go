@@ -33,6 +33,8 @@ func attempts(d Decl) {
 	os.Exit(0)
 }
 
+func recording() bool { return os.Getenv("BOXRECORD") != "" }
+
 type attempt struct {
 	name string
 	try  func() syscall.Errno

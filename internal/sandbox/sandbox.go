@@ -46,6 +46,10 @@ type Decl struct {
 	// every Go program may make (runtimeCalls). Empty: no seccomp filter.
 	Calls string
 
+	// Late programs have much to do between the walls that need privilege
+	// and the first stranger's byte; they call Seal themselves for the filter.
+	Late bool
+
 	// Files is the most descriptors it may have open; 0 leaves the limit.
 	Files uint64
 }
@@ -112,8 +116,19 @@ func confine(d Decl, missing lack) error {
 	} else if !d.Exec {
 		mark(wallLandlock)
 	}
+	if d.Late {
+		return missing.report()
+	}
+	return seal(d, missing)
+}
+
+// Seal raises the last wall, the filter of system calls, for a program that is
+// declared Late: once its start is over and before it hears the first stranger.
+func Seal(d Decl) error { return seal(d, nil) }
+
+func seal(d Decl, missing lack) error {
 	// last, because it takes away the calls that the others need
-	if d.Calls != "" {
+	if d.Calls != "" && !recording() {
 		if err := filterCalls(d); err != nil {
 			missing.add(wallSeccomp, err)
 		}

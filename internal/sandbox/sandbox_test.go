@@ -95,6 +95,8 @@ func TestFilterVerdicts(t *testing.T) {
 		{"unix socket", reader(unix.SYS_SOCKET, unix.AF_UNIX, unix.SOCK_DGRAM), deny},
 		{"crypto socket", reader(unix.SYS_SOCKET, unix.AF_ALG, unix.SOCK_DGRAM), deny},
 		{"writer's TCP socket", writer(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_STREAM), allow},
+		{"writer's netlink socket", writer(unix.SYS_SOCKET, unix.AF_NETLINK, unix.SOCK_STREAM), deny},
+		{"writer's crypto socket", writer(unix.SYS_SOCKET, unix.AF_ALG, unix.SOCK_STREAM), deny},
 		{"writer's unix socket", writer(unix.SYS_SOCKET, unix.AF_UNIX, unix.SOCK_STREAM), allow},
 		{"naming memory", reader(unix.SYS_PRCTL, unix.PR_SET_VMA), allow},
 		{"other prctl", reader(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE), deny},
