@@ -103,12 +103,13 @@ func (a *Answerer) fullAnswer(dst []byte) []byte {
 	var last place // the last place in a zone of ours
 	name := q.Name
 	var st state
-	nsAtApex := false
+	nsAtApex, away := false, false
 	for hop := 0; ; hop++ {
 		a.locate(&p, name)
 		st = a.step(&p, hop > 0, &nsAtApex)
 		if hop > 0 && (st == stRefused || st == stReferral) {
 			// the alias leads out of our authority: what we have is the answer
+			away = st == stReferral && p.zoneID != 0
 			st = stAnswer
 			break
 		}
@@ -155,7 +156,11 @@ func (a *Answerer) fullAnswer(dst []byte) []byte {
 		b.SetBits(b.Bits() &^ wire.BitAA)
 		ok = a.referral(&p)
 	case stAnswer:
-		ok = a.positive(&last, nsAtApex)
+		if away {
+			ok = a.ledAway(&p)
+		} else {
+			ok = a.positive(&last, nsAtApex)
+		}
 	case stFull:
 		ok = false
 	}

@@ -54,7 +54,6 @@ func (a *Answerer) denials() bool {
 			return false
 		}
 	}
-	a.proofs = a.proofs[:0]
 	return true
 }
 

@@ -306,24 +306,8 @@ func (a *Answerer) referral(p *place) bool {
 	if !a.nameservers(p, &p.stop, cut) {
 		return false
 	}
-	if a.q.DO && p.zoneID != 0 {
-		if a.gather(p.stop.Node, dns.TypeDS, false) {
-			for i := range a.set {
-				if r := &a.set[i]; !b.RR(wire.Authority, cut, r.typ, dns.ClassIN, r.ttl, r.data) {
-					return false
-				}
-			}
-			if !a.sigs(p, wire.Authority, p.stop.Node, cut, dns.TypeDS, 1<<31) {
-				return false
-			}
-		} else {
-			at := *p
-			at.name, at.labels = cut, p.stop.Labels
-			a.prove(&at, proveNoData)
-			if !a.denials() {
-				return false
-			}
-		}
+	if !a.ds(p, cut) || !a.denials() {
+		return false
 	}
 	m := b.Mark()
 	if a.additional(false) {
@@ -332,6 +316,45 @@ func (a *Answerer) referral(p *place) bool {
 	b.Rewind(m)
 	a.done = a.done[:0]
 	return a.additional(true)
+}
+
+// ds adds what a referral says about the security of the delegated zone: DS
+// with its signatures, or the proof that there is none (RFC 4035, section
+// 3.1.4).
+func (a *Answerer) ds(p *place, cut []byte) bool {
+	if !a.q.DO || p.zoneID == 0 || !p.zone.Node.Has(zindex.FlagSigs) { // not a signed zone
+		return true
+	}
+	if !a.gather(p.stop.Node, dns.TypeDS, false) {
+		at := *p
+		at.name, at.labels = cut, p.stop.Labels
+		a.prove(&at, proveNoData)
+		return true
+	}
+	for i := range a.set {
+		if r := &a.set[i]; !a.b.RR(wire.Authority, cut, r.typ, dns.ClassIN, r.ttl, r.data) {
+			return false
+		}
+	}
+	return a.sigs(p, wire.Authority, p.stop.Node, cut, dns.TypeDS, 1<<31)
+}
+
+// ledAway ends an answer whose aliases lead to a delegation: the delegation
+// goes along if there is room (RFC 1034, section 4.3.2, step 3b after 3a).
+func (a *Answerer) ledAway(p *place) bool {
+	b := &a.b
+	m := b.Mark()
+	n, proofs := len(a.targets), len(a.proofs)
+	cut := a.data.Name(&p.stop)
+	if !a.nameservers(p, &p.stop, cut) || !a.ds(p, cut) || !a.denials() {
+		b.Rewind(m)
+		a.targets, a.proofs, a.emitted = a.targets[:n], a.proofs[:proofs], a.emitted[:0]
+		return a.denials()
+	}
+	if m = b.Mark(); !a.additional(false) {
+		b.Rewind(m)
+	}
+	return true
 }
 
 // addTarget remembers the name in a record's data that additional data are

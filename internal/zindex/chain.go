@@ -61,12 +61,16 @@ func prefix(name []byte, zoneLen int) (p uint64) {
 // be.
 func (v *View) OwnerAt(ref Ref, buf []byte) []byte {
 	key := v.Key(ref)
-	d := dataAt(v.cdb, uint64(ref)&posMask)
-	if d[2] == '*' || d[2] == '+' {
+	if v.isWild(ref) {
 		buf = append(append(buf[:0], 1, '*'), key...)
 		return buf
 	}
 	return key
+}
+
+func (v *View) isWild(ref Ref) bool {
+	m := dataAt(v.cdb, uint64(ref)&posMask)[2]
+	return m == '*' || m == '+'
 }
 
 // chains sorts the collected records, notes the ranges in the zones' entries
@@ -222,8 +226,11 @@ func (v *View) Element(s *Struct, first, i uint32) (ref Ref, sig, ok bool) {
 	ref = v.elem(i)
 	sig = ref.Flags()&chainSig != 0
 	ref &= posMask
-	if i != first && string(v.Key(ref)) != string(v.Key(v.elem(first)&posMask)) {
-		return 0, false, false
+	if i != first {
+		f := v.elem(first) & posMask
+		if string(v.Key(ref)) != string(v.Key(f)) || v.isWild(ref) != v.isWild(f) {
+			return 0, false, false
+		}
 	}
 	return ref, sig, true
 }

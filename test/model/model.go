@@ -352,17 +352,16 @@ func (r *run) answer(b *wire.Builder, q []byte) (ok, found bool) {
 			if !ok {
 				break
 			}
+			nz = r.parentForDS(name, nz)
 			if !nz.auth && !(r.on(DNAME) && r.redirected(name, nz)) {
-				break // leads to a delegation
+				if r.enclosing(name) != nil { // a delegation of ours: it goes along
+					z, negative, nx = nz, false, false
+				}
+				break
 			}
 			z = nz
 		}
-		if r.on(DSAtParent) && r.typ == dns.TypeDS && len(name) > 1 && len(z.control) == len(name) {
-			up, ok := r.zone(dnsname.Parent(name))
-			if ok && up.auth {
-				z = up
-			}
-		}
+		z = r.parentForDS(name, z)
 		if r.on(DNAME) {
 			if apex := r.enclosing(z.control); apex != nil {
 				if owner, d := r.dname(name, apex); owner != nil && (z.auth || len(owner) < len(z.control)) {
@@ -510,6 +509,16 @@ func (r *run) answer(b *wire.Builder, q []byte) (ok, found bool) {
 	}
 	_ = start
 	return true, true
+}
+
+// parentForDS gives the zone above when DS of a zone's apex or cut are asked.
+func (r *run) parentForDS(name []byte, z zoneAt) zoneAt {
+	if r.on(DSAtParent) && r.typ == dns.TypeDS && len(name) > 1 && len(z.control) == len(name) {
+		if up, ok := r.zone(dnsname.Parent(name)); ok && up.auth {
+			return up
+		}
+	}
+	return z
 }
 
 // redirected: a DNAME above the delegation takes name elsewhere.
