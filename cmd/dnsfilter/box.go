@@ -8,5 +8,5 @@ var box = sandbox.Decl{
 	Program: "dnsfilter",
 	Job:     "puts names beside addresses in a log",
 	Sockets: []string{"udp", "tcp"},
-	Calls:   "socket bind connect close fcntl getrandom",
+	Calls:   "socket bind connect close fcntl",
 }

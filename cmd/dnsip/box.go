@@ -8,5 +8,5 @@ var box = sandbox.Decl{
 	Program: "dnsip",
 	Job:     "finds IPv4 addresses",
 	Sockets: []string{"udp", "tcp"},
-	Calls:   "socket bind connect close fcntl getrandom",
+	Calls:   "socket bind connect close fcntl",
 }

@@ -8,5 +8,5 @@ var box = sandbox.Decl{
 	Program: "dnsip6q",
 	Job:     "finds IPv6 addresses of rewritten names",
 	Sockets: []string{"udp", "tcp"},
-	Calls:   "socket bind connect close fcntl getrandom",
+	Calls:   "socket bind connect close fcntl",
 }

@@ -8,5 +8,5 @@ var box = sandbox.Decl{
 	Program: "dnsipq",
 	Job:     "finds IPv4 addresses of rewritten names",
 	Sockets: []string{"udp", "tcp"},
-	Calls:   "socket bind connect close fcntl getrandom",
+	Calls:   "socket bind connect close fcntl",
 }

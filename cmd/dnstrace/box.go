@@ -8,5 +8,5 @@ var box = sandbox.Decl{
 	Program: "dnstrace",
 	Job:     "follows delegations from the root",
 	Sockets: []string{"udp", "tcp"},
-	Calls:   "socket bind connect close fcntl getrandom",
+	Calls:   "socket bind connect close fcntl",
 }

@@ -8,5 +8,5 @@ var box = sandbox.Decl{
 	Program: "dnstxt",
 	Job:     "finds TXT records",
 	Sockets: []string{"udp", "tcp"},
-	Calls:   "socket bind connect close fcntl getrandom",
+	Calls:   "socket bind connect close fcntl",
 }
