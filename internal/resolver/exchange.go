@@ -151,7 +151,11 @@ func (x *exchange) choose() int {
 		if c.out || c.tries != least {
 			continue
 		}
-		if s := e.servers.get(e.now, c.addr).score(e.now); best < 0 || s < best {
+		v := e.servers.get(e.now, c.addr)
+		if v.resting(e.now) || v.deadTill > e.now && c.tries > 0 {
+			continue
+		}
+		if s := v.score(e.now); best < 0 || s < best {
 			best = s
 		}
 	}
@@ -166,7 +170,11 @@ func (x *exchange) choose() int {
 		if c.out || c.tries != least {
 			continue
 		}
-		s := e.servers.get(e.now, c.addr).score(e.now)
+		v := e.servers.get(e.now, c.addr)
+		if v.resting(e.now) || v.deadTill > e.now && c.tries > 0 {
+			continue
+		}
+		s := v.score(e.now)
 		if s <= band || probe && s < 500*Second {
 			n++
 			if e.rng.Uint64()%n == 0 {
@@ -290,6 +298,9 @@ func (x *exchange) sendTo(i int) bool {
 		q = append(q, v.cookie[:v.cookieN]...)
 	}
 	e.query = q
+	if v.deadTill > e.now {
+		v.probeAt = e.now + probeTime
+	}
 	e.sends[s.token] = s
 	x.sends = append(x.sends, s)
 	x.attempts++

@@ -81,6 +81,8 @@ const (
 	maxTimeout    = 1500 * Millisecond // half of what a stub waits, for a second try elsewhere
 	tcpTimeout    = 3 * Second         // connection and answer; unbound 3 s to TCP (its tcp-idle)
 	deadTime      = 10 * Second        // a server that timed out thrice is asked last for so long, doubling
+	deadAfter     = 1 * Second         // a server is dead when three packets in a row, over so long, got nothing
+	probeTime     = 1 * Second         // a dead server gets one packet in so long; RFC 9520, section 3.2 allows that
 	maxDeadTime   = 320 * Second       // RFC 9520, section 3.2: at most five minutes
 	lameTime      = 900 * Second       // unbound infra-host-ttl 900
 	infraTime     = 900 * Second       // the same: then all is measured anew

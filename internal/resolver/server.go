@@ -12,7 +12,9 @@ type server struct {
 	srtt     Time // smoothed round-trip time, 0: never measured
 	rttvar   Time
 	fails    uint8 // timeouts in a row
-	deadTill Time  // asked last before this
+	failing  Time  // when the first of these was
+	deadTill Time  // hardly asked before this
+	probeAt  Time  // a dead server is not asked before this
 	dead     Time  // how long the last such time was
 	since    Time  // when the measurements began
 	noEDNS   Time  // without EDNS before this (RFC 6891, section 6.2.2)
@@ -88,8 +90,11 @@ func (s *server) answered(rtt Time) {
 
 // timedOut records that nothing came within what timeout said.
 func (s *server) timedOut(now Time) {
+	if s.fails == 0 {
+		s.failing = now
+	}
 	s.fails = min(s.fails+1, 100)
-	if s.fails >= maxTries {
+	if s.fails >= maxTries && now-s.failing >= deadAfter {
 		s.dead = min(max(2*s.dead, deadTime), maxDeadTime)
 		s.deadTill = now + s.dead
 	}
@@ -108,6 +113,11 @@ func (s *server) timeout() Time {
 	}
 	return min(max(t, minTimeout)<<s.fails, maxTimeout)
 }
+
+// resting reports whether the server is dead and was tried a moment ago: a
+// flood of questions for a dead zone costs a packet a second, not a packet each
+// (RFC 9520, section 3).
+func (s *server) resting(now Time) bool { return s.deadTill > now && s.probeAt > now }
 
 // isLame reports whether the server does not serve the zone of this hash.
 func (s *server) isLame(now Time, zone uint64) bool {

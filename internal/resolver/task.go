@@ -1081,6 +1081,10 @@ func (t *task) validate() {
 	t.verdict = v
 	e.emit(Event{Kind: EventSecurity, Question: r.first(), Level: t.level, Type: t.typ, Name: t.name(), Reason: v.Text})
 	if v.Sec == Bogus {
+		if t.shorten() {
+			e.wake(t)
+			return
+		}
 		if t.again() {
 			return
 		}
@@ -1095,6 +1099,41 @@ func (t *task) validate() {
 	}
 	t.sec = min(t.sec, v.Sec)
 	t.conclude(t.msg, t.w.class, t.w.final)
+}
+
+// shorten keeps of a bogus message with aliases the first step only. Where that
+// leads is then asked for by itself: some servers add what lies behind an alias
+// without the proofs that go with it.
+func (t *task) shorten() bool {
+	m, r := t.msg, t.r
+	if t.w.cached || t.typ == dns.TypeCNAME || t.typ == dns.TypeANY || len(m.Answer) == 0 || t.w.class == classAlias && len(m.Answer) == 1 {
+		return false
+	}
+	n := 0
+	if m.Answer[0].Type == dns.TypeDNAME && len(m.Answer) > 1 {
+		n = 1
+	}
+	s := &m.Answer[n]
+	if s.Type != dns.TypeCNAME || string(s.Owner) != string(t.name()) {
+		return false
+	}
+	target, _, ok := s.Records.Next()
+	if !ok || !dnsname.Valid(target) || t.w.class == classAlias && n+1 == len(m.Answer) {
+		return false
+	}
+	m.Answer = m.Answer[:n+1]
+	k := 0
+	for i := range m.Authority {
+		if m.Authority[i].Type != dns.TypeSOA { // there is no negative answer any more
+			m.Authority[k] = m.Authority[i]
+			k++
+		}
+	}
+	m.Authority = m.Authority[:k]
+	m.RCode = dns.RCodeSuccess
+	t.w.class, t.w.final, t.w.soa, t.w.negTTL = classAlias, dnsname.Lower(r.keep(target)), false, 0
+	t.state = stateValidate
+	return true
 }
 
 // mark gives the cached RRsets of a message their status.
