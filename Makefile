@@ -29,6 +29,10 @@ bench: build
 bench-%: build
 	@sh scripts/bench $*
 
+# A million random pairs against Debian's tinydns, ten thousand zones against nsd and knotd.
+differential: build
+	@sh scripts/differential
+
 # 10 CPU-minutes a target at most in CI's budget; FUZZTIME=1h on demand.
 fuzz:
 	@sh scripts/fuzz
@@ -41,4 +45,4 @@ compartments:
 clean:
 	rm -rf bin dist run
 
-.PHONY: build run test install deb bench fuzz compartments clean
+.PHONY: differential build run test install deb bench fuzz compartments clean
