@@ -715,7 +715,9 @@ func (e *Engine) logRecords(x *exchange, from netip.AddrPort) {
 					Control: x.zoneName(), Data: s.data})
 			}
 		}
-		if ttl > 0 && size > 0 {
+		// of a zone's NS question the old program had the answer from the
+		// parent: nothing would have moved
+		if ttl > 0 && size > 0 && !(x.typ == dns.TypeNS && x.nameLen == x.zoneLen) {
 			e.motion += uint64(size)
 		}
 		k += n

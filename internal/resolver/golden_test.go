@@ -151,8 +151,9 @@ var differs = func() map[string]string {
 		{"loops-fail: SERVFAIL instead of silence (RFC 1034, section 3.6.2)", "basic 47"},
 		{"glueless-depth: seven levels, cached addresses at all of them; circles are seen at once", "glueless 1,glueless 2"},
 		{"failures-are-cached: RFC 9520", "glueless 4"},
+		{"truncated-counts: what was cut off is not counted in the header (RFC 2181, section 9)", "basic 37"},
 		{"motion: the count of bytes written, after a step above that wrote more or less",
-			"basic 28,basic 30,basic 36,basic 37,basic 39,basic 41,basic 43,basic 44,basic 55,basic 56,glueless 3"},
+			"glueless 3"},
 	} {
 		for _, s := range strings.Split(r.steps, ",") {
 			m[s] = r.rule
