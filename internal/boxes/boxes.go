@@ -96,10 +96,27 @@ var All = map[string]Box{
 		Sockets: []string{"udp", "tcp"},
 		Calls:   "socket bind connect close fcntl",
 	}},
+	"pickdns": {Confined: true, Decl: sandbox.Decl{
+		Program: "pickdns",
+		Job:     "answers with a few of many addresses over UDP",
+		Read:    []string{"."},
+		Calls:   "recvmmsg sendmmsg openat newfstatat fstat fcntl close rt_sigaction",
+	}},
+	"rbldns": {Confined: true, Decl: sandbox.Decl{
+		Program: "rbldns",
+		Job:     "answers from a list of addresses over UDP",
+		Read:    []string{"."},
+		Calls:   "recvmmsg sendmmsg openat newfstatat fstat fcntl close rt_sigaction",
+	}},
 	"tinydns": {Confined: true, Decl: sandbox.Decl{
 		Program: "tinydns",
 		Job:     "answers from data.cdb over UDP",
 		Read:    []string{"."},
 		Calls:   "recvmmsg sendmmsg openat newfstatat fstat fcntl close rt_sigaction",
+	}},
+	"walldns": {Confined: true, Decl: sandbox.Decl{
+		Program: "walldns",
+		Job:     "answers reverse questions about all addresses over UDP",
+		Calls:   "recvmmsg sendmmsg rt_sigaction",
 	}},
 }
