@@ -1,6 +1,8 @@
 package auth
 
 import (
+	"slices"
+
 	"bulkhead/internal/content"
 	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
@@ -42,6 +44,7 @@ type Answerer struct {
 	done    []done
 	targets []target
 	proofs  []proof
+	dnames  []uint32 // in the answer
 	emitted []uint32 // chain elements in the answer
 	off     [dns.MaxLabels + 1]uint8
 	names   [maxChain + 2][dns.MaxName + 2]byte
@@ -95,6 +98,7 @@ func (a *Answerer) fullAnswer(dst []byte) []byte {
 	q := a.q
 	a.res = content.Result{Found: true}
 	a.done, a.targets, a.proofs, a.emitted = a.done[:0], a.targets[:0], a.proofs[:0], a.emitted[:0]
+	a.dnames = a.dnames[:0]
 	b := &a.b
 	q.Begin(b, dst)
 	start := b.Mark()
@@ -340,11 +344,14 @@ func (a *Answerer) dname(p *place) state {
 	}
 	a.set = a.set[:1] // RFC 6672, section 2.4: one DNAME at a name
 	r := &a.set[0]
-	if !a.b.RR(wire.Answer, owner, dns.TypeDNAME, dns.ClassIN, r.ttl, r.data) {
-		return stFull
-	}
-	if a.q.DO && !a.sigs(p, wire.Answer, p.stop.Node, owner, dns.TypeDNAME, 1<<31) {
-		return stFull
+	if !slices.Contains(a.dnames, p.stopID) { // a chain may pass one twice
+		a.dnames = append(a.dnames, p.stopID)
+		if !a.b.RR(wire.Answer, owner, dns.TypeDNAME, dns.ClassIN, r.ttl, r.data) {
+			return stFull
+		}
+		if a.q.DO && !a.sigs(p, wire.Answer, p.stop.Node, owner, dns.TypeDNAME, 1<<31) {
+			return stFull
+		}
 	}
 	to, ok := a.substitute(a.low[:0], p)
 	if ok && !a.b.RR(wire.Answer, p.name, dns.TypeCNAME, dns.ClassIN, r.ttl, to) {

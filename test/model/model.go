@@ -367,7 +367,9 @@ func (r *run) answer(b *wire.Builder, q []byte) (ok, found bool) {
 				if owner, d := r.dname(name, apex); owner != nil && (z.auth || len(owner) < len(z.control)) {
 					z = zoneAt{apex, true}
 					negative, nx = false, false
-					add(owner, d)
+					if !slices.ContainsFunc(owners, func(o []byte) bool { return string(o) == string(owner) }) || !has(answers, dns.TypeDNAME) {
+						add(owner, d)
+					}
 					to := append(bytes.Clone(name[:len(name)-len(owner)]), d.data...)
 					if len(to) > dns.MaxName {
 						yx = true

@@ -1,0 +1,315 @@
+package tinydns_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"bulkhead/internal/dns"
+	"bulkhead/internal/testbin"
+	"bulkhead/internal/wire"
+)
+
+// Publishes under full load: every question is answered, and with one of the
+// two generations that may be on disk then.
+func TestPublishUnderLoad(t *testing.T) {
+	testbin.NeedRoot(t)
+	bin := testbin.Dir(t, "tinydns", "tinydns-data")
+	root := tempRoot(t)
+	write := func(serial int) {
+		data := fmt.Sprintf("Zz.test:a.ns.z.test:h.z.test:%d\n&z.test:192.0.2.1:a\n", serial)
+		for i := range 200 {
+			data += fmt.Sprintf("+h%d.z.test:10.0.%d.%d\n", i, serial>>8, serial&255)
+		}
+		os.WriteFile(filepath.Join(root, "data"), []byte(data), 0o644)
+		cmd := exec.Command(bin + "/tinydns-data")
+		cmd.Dir = root
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("tinydns-data: %v %s", err, out)
+		}
+	}
+	write(1)
+	s := start(t, bin+"/tinydns", "127.0.0.58", root)
+	s.discard()
+	var before, after atomic.Int64 // serial published for sure, and begun
+	before.Store(1)
+	after.Store(1)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	var asked, lost, wrong atomic.Int64
+	for g := range 4 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			c, err := net.Dial("udp4", "127.0.0.58:53")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			buf := make([]byte, 2048)
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				id := uint16(i)
+				q := makeQuery(fmt.Sprintf("h%d.z.test", (i+g)%200), dns.TypeA, false, id)
+				// What was published more than two checks ago must be seen.
+				low := before.Load()
+				c.Write(q)
+				c.SetReadDeadline(time.Now().Add(10 * time.Second))
+				n, err := c.Read(buf)
+				high := after.Load()
+				asked.Add(1)
+				if err != nil {
+					lost.Add(1)
+					continue
+				}
+				m := buf[:n]
+				at := bytes.Index(m, []byte{0, 1, 0, 1, 0, 1, 0x51, 0x80, 0, 4, 10, 0})
+				if n < 30 || binary.BigEndian.Uint16(m) != id || at < 0 {
+					wrong.Add(1)
+					continue
+				}
+				serial := int64(m[at+12])<<8 | int64(m[at+13])
+				if serial > high || serial < low-1 {
+					wrong.Add(1)
+				}
+			}
+		}()
+	}
+	rounds := 60
+	if os.Getenv("DIFFERENTIAL") != "" {
+		rounds = 1000
+	}
+	for serial := 2; serial < 2+rounds; serial++ {
+		after.Store(int64(serial))
+		write(serial)
+		time.Sleep(20 * time.Millisecond) // a busy server looks every 10 ms
+		before.Store(int64(serial))
+	}
+	close(stop)
+	wg.Wait()
+	t.Logf("%d publishes, %d questions", rounds, asked.Load())
+	if lost.Load() != 0 || wrong.Load() != 0 {
+		t.Errorf("%d lost, %d wrong answers", lost.Load(), wrong.Load())
+	}
+}
+
+func ask(t *testing.T, server string, q []byte) []byte {
+	t.Helper()
+	c, err := net.Dial("udp", server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	buf := make([]byte, 4096)
+	for range 3 {
+		c.Write(q)
+		c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		if n, err := c.Read(buf); err == nil {
+			return buf[:n]
+		}
+	}
+	t.Fatalf("%s does not answer", server)
+	return nil
+}
+
+// A damaged data.cdb is refused with one line, the old data stay; a stale
+// index never meets new data.
+func TestDamagedData(t *testing.T) {
+	testbin.NeedRoot(t)
+	root := tempRoot(t)
+	good := compile(t, []byte(".z.test:192.0.2.1:a\n+www.z.test:192.0.2.2\n"), 1)
+	publish(t, root, good)
+	s := start(t, testbin.Dir(t, "tinydns")+"/tinydns", "127.0.0.58", root, "LOG=0")
+	q := makeQuery("www.z.test", dns.TypeA, false, 5)
+	want := ask(t, "127.0.0.58:53", q)
+	for _, bad := range [][]byte{{}, good[:100], good[:2100], bytes.Repeat([]byte{0xFF}, 5000), append(bytes.Clone(good[:2048]), bytes.Repeat([]byte{1}, 3000)...)} {
+		time.Sleep(15 * time.Millisecond)
+		publish(t, root, bad)
+		for range 3 {
+			if got := ask(t, "127.0.0.58:53", q); !bytes.Equal(got, want) {
+				t.Fatalf("%d bad bytes: %x", len(bad), got)
+			}
+			time.Sleep(15 * time.Millisecond)
+		}
+		if l := s.line(t); !strings.HasPrefix(l, "tinydns: warning: unable to read data.cdb: ") {
+			t.Errorf("log %q", l)
+		}
+	}
+	publish(t, root, compile(t, []byte(".z.test:192.0.2.1:a\n+www.z.test:192.0.2.77\n"), 1))
+	time.Sleep(15 * time.Millisecond)
+	if got := ask(t, "127.0.0.58:53", q); bytes.Equal(got, want) || !bytes.Contains(got, []byte{192, 0, 2, 77}) {
+		t.Errorf("good data after bad are not served: %x", got)
+	}
+	os.Remove(filepath.Join(root, "data.cdb"))
+	time.Sleep(15 * time.Millisecond)
+	if got := ask(t, "127.0.0.58:53", q); !bytes.Contains(got, []byte{192, 0, 2, 77}) {
+		t.Errorf("nothing served after data.cdb went: %x", got)
+	}
+}
+
+// Somebody writes data.cdb in place: the server must survive.
+func TestDataChangedInPlace(t *testing.T) {
+	testbin.NeedRoot(t)
+	root := tempRoot(t)
+	data := ".z.test:192.0.2.1:a\n"
+	for i := range 2000 {
+		data += fmt.Sprintf("+h%d.z.test:192.0.2.2\n", i)
+	}
+	good := compile(t, []byte(data), 1)
+	publish(t, root, good)
+	s := start(t, testbin.Dir(t, "tinydns")+"/tinydns", "127.0.0.58", root, "LOG=0")
+	s.discard()
+	ask(t, "127.0.0.58:53", makeQuery("h1.z.test", dns.TypeA, false, 5))
+	os.Truncate(filepath.Join(root, "data.cdb"), 3000)
+	for i := range 200 {
+		ask(t, "127.0.0.58:53", makeQuery(fmt.Sprintf("h%d.z.test", i*10), dns.TypeA, false, 5))
+	}
+	publish(t, root, good)
+	time.Sleep(15 * time.Millisecond)
+	if m := ask(t, "127.0.0.58:53", makeQuery("h1999.z.test", dns.TypeA, false, 5)); m[3]&15 != 0 || m[7] != 1 {
+		t.Errorf("not recovered: %x", m)
+	}
+}
+
+// Wildcard binds answer from the address that was asked; IPv6; several
+// addresses; a port in use is noticed.
+func TestAddresses(t *testing.T) {
+	testbin.NeedRoot(t)
+	root := tempRoot(t)
+	publish(t, root, compile(t, []byte(".z.test:192.0.2.1:a\n+www.z.test:192.0.2.2\n"), 1))
+	program := testbin.Dir(t, "tinydns") + "/tinydns"
+	exec.Command("ip", "-6", "addr", "add", "fd00::1/128", "dev", "lo").Run()
+	start(t, program, "0.0.0.0,::", root, "PORT=5300", "GOMAXPROCS=2").discard()
+	s := start(t, program, "127.0.0.71,127.0.0.72,::1", root)
+	q := makeQuery("www.z.test", dns.TypeA, false, 9)
+	// a connected socket takes packets only from the address it asked
+	for _, a := range []string{"127.0.0.1:5300", "127.0.0.99:5300", "[::1]:5300", "[fd00::1]:5300", "127.0.0.71:53", "127.0.0.72:53", "[::1]:53"} {
+		if m := ask(t, a, q); m[7] != 1 {
+			t.Errorf("%s: %x", a, m)
+		}
+	}
+	var last string
+	for range 3 {
+		last = s.line(t)
+	}
+	if !strings.HasPrefix(last, strings.Repeat("0", 31)+"1:") {
+		t.Errorf("IPv6 client logged as %q", last)
+	}
+	cmd := exec.Command(program)
+	cmd.Env = []string{"ROOT=" + root, "IP=127.0.0.71", "UID=61950", "GID=61951"}
+	out, _ := cmd.CombinedOutput()
+	if string(out) != "tinydns: fatal: unable to bind UDP socket: address already used\n" || cmd.ProcessState.ExitCode() != 111 {
+		t.Errorf("second server: %q %d", out, cmd.ProcessState.ExitCode())
+	}
+}
+
+// What ISC's compliance tester asks: plain, EDNS, unknown version, option and
+// flag, DO; and cookies, NSID, SILENT.
+func TestCompliance(t *testing.T) {
+	testbin.NeedRoot(t)
+	root := tempRoot(t)
+	publish(t, root, compile(t, []byte(".z.test:192.0.2.1:a\n+www.z.test:192.0.2.2\n"), 1))
+	start(t, testbin.Dir(t, "tinydns")+"/tinydns", "127.0.0.73", root, "NSID=here", "COOKIE=000102030405060708090a0b0c0d0e0f").discard()
+	base := func(flags uint16, class byte) []byte {
+		q := []byte{0, 1, byte(flags >> 8), byte(flags), 0, 1, 0, 0, 0, 0, 0, 0, 1, 'z', 4, 't', 'e', 's', 't', 0, 0, 6, 0, class}
+		return q
+	}
+	opt := func(q []byte, version byte, z uint16, options string) []byte {
+		q[11] = 1
+		q = append(q, 0, 0, 41, 16, 0, 0, version, byte(z>>8), byte(z), byte(len(options)>>8), byte(len(options)))
+		return append(q, options...)
+	}
+	cookieQuery := "\x00\x0a\x00\x08abcdefgh"
+	for _, x := range []struct {
+		name    string
+		q       []byte
+		rcode   dns.RCode
+		edns    bool
+		answers byte
+		options string // must be among them
+	}{
+		{"plain", base(0, 1), 0, false, 1, ""},
+		{"edns", opt(base(0, 1), 0, 0, ""), 0, true, 1, ""},
+		{"edns1", opt(base(0, 1), 1, 0, ""), dns.RCodeBadVers, true, 0, ""},
+		{"unknown option", opt(base(0, 1), 0, 0, "\x00\x64\x00\x00"), 0, true, 1, ""},
+		{"version and option", opt(base(0, 1), 1, 0, "\x00\x64\x00\x00"), dns.RCodeBadVers, true, 0, ""},
+		{"unknown flag", opt(base(0, 1), 0, 0x0080, ""), 0, true, 1, ""},
+		{"do", opt(base(0, 1), 0, 0x8000, ""), 0, true, 1, ""},
+		{"nsid", opt(base(0, 1), 0, 0, "\x00\x03\x00\x00"), 0, true, 1, "\x00\x03\x00\x04here"},
+		{"cookie", opt(base(0, 1), 0, 0, cookieQuery), 0, true, 1, "\x00\x0a\x00\x18abcdefgh\x01\x00\x00\x00"},
+		{"short cookie", opt(base(0, 1), 0, 0, "\x00\x0a\x00\x03abc"), dns.RCodeFormErr, true, 0, ""},
+		{"cut option", opt(base(0, 1), 0, 0, "\x00\x0a\x00\x08abc"), dns.RCodeFormErr, true, 0, ""},
+		{"ad", base(0x0020, 1), 0, false, 1, ""},
+		{"cd", base(0x0010, 1), 0, false, 1, ""},
+		{"z", base(0x0040, 1), 0, false, 1, ""},
+		{"rd", base(0x0100, 1), 0, false, 1, ""},
+		{"opcode 15", base(0x7800, 1), dns.RCodeNotImp, false, 0, ""},
+		{"chaos", base(0, 3), dns.RCodeRefused, false, 0, ""},
+	} {
+		m := ask(t, "127.0.0.73:53", x.q)
+		c, err := wire.Parse(m)
+		if err != nil || c.SkipQuestions() != nil {
+			t.Errorf("%s: %x", x.name, m)
+			continue
+		}
+		e, err := wire.FindEDNS(&c)
+		rcode := dns.RCode(e.Ext)<<4 | c.Header.RCode()
+		if err != nil || rcode != x.rcode || e.Present != x.edns || m[7] != x.answers || !strings.Contains(string(e.Options), x.options) {
+			t.Errorf("%s: %s edns=%v answers=%d options %x", x.name, rcode, e.Present, m[7], e.Options)
+		}
+		if e.Present && (e.Version != 0 || e.UDPSize != dns.EDNSUDPSize) || x.name == "do" && !e.DO || x.name != "do" && e.DO {
+			t.Errorf("%s: %+v", x.name, e)
+		}
+		if c.Header.Bits&(wire.BitAD|wire.BitCD|wire.BitZ|wire.BitRA) != 0 || c.Header.Bits&wire.BitRD != binary.BigEndian.Uint16(x.q[2:])&wire.BitRD {
+			t.Errorf("%s: flags %04x", x.name, c.Header.Bits)
+		}
+		if c.Header.Opcode() != dns.Opcode(x.q[2]>>3&15) {
+			t.Errorf("%s: opcode %d", x.name, c.Header.Opcode())
+		}
+	}
+	start(t, testbin.Dir(t, "tinydns")+"/tinydns", "127.0.0.74", root, "SILENT=1").discard()
+	c, _ := net.Dial("udp", "127.0.0.74:53")
+	defer c.Close()
+	c.Write(makeQuery("outside.example", dns.TypeA, false, 1))
+	c.Write(makeQuery("z.test", dns.TypeA, false, 2))
+	buf := make([]byte, 512)
+	c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	if n, err := c.Read(buf); err != nil || n < 2 || buf[1] != 2 {
+		t.Errorf("SILENT: %x %v", buf[:n], err)
+	}
+}
+
+// dig, kdig, drill and the like get sane answers.
+func TestClients(t *testing.T) {
+	testbin.NeedRoot(t)
+	root := tempRoot(t)
+	publish(t, root, compile(t, []byte(".z.test:192.0.2.1:a\n+www.z.test:192.0.2.2\n"), 1))
+	start(t, testbin.Dir(t, "tinydns")+"/tinydns", "127.0.0.75", root).discard()
+	for _, cmd := range [][]string{
+		{"usr/bin/dig", "+noall", "+norec", "+answer", "+comments", "@127.0.0.75", "www.z.test", "A"},
+		{"usr/bin/dig", "+noall", "+norec", "+answer", "+dnssec", "+nsid", "+comments", "@127.0.0.75", "www.z.test", "A"},
+		{"usr/bin/kdig", "+cookie", "@127.0.0.75", "www.z.test", "A"},
+		{"usr/bin/drill", "-D", "@127.0.0.75", "www.z.test", "A"},
+	} {
+		c := exec.Command(testbin.Peer(t, cmd[0]), cmd[1:]...)
+		c.Env = testbin.PeerEnv()
+		out, err := c.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "192.0.2.2") || strings.Contains(string(out), "WARNING") || strings.Contains(string(out), "malformed") {
+			t.Errorf("%v: %v\n%s", cmd, err, out)
+		}
+	}
+}
