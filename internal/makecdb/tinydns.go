@@ -97,3 +97,22 @@ func (p *progress) end() {
 		os.Stderr.WriteString("\r\x1b[K")
 	}
 }
+
+// Reindex makes the index of a data.cdb that came from elsewhere and is about
+// to be renamed. Without an index the server makes its own,
+// so failing is no error.
+func Reindex(f *os.File) {
+	if writeIndex(f, built{}) == nil {
+		syscall.Rename(IndexTmp, IndexOut)
+	}
+}
+
+type built struct{}
+
+func (built) Write(w io.Writer, c []byte, st os.FileInfo) error {
+	idx, err := zindex.Build(c, identity(st))
+	if err == nil {
+		_, err = w.Write(idx)
+	}
+	return err
+}
