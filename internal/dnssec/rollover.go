@@ -214,12 +214,17 @@ func FormatPoints(points []*TrustPoint) []byte {
 		for _, d := range p.DS {
 			b = fmt.Appendf(b, "%s IN DS %s\n", owner, rdata.AppendText(nil, dns.TypeDS, d))
 		}
-		for _, k := range p.Keys {
-			text := rdata.AppendText(nil, dns.TypeDNSKEY, k.Data)
-			if k.State == KeyValid || k.State == KeyMissing {
-				b = fmt.Appendf(b, "%s IN DNSKEY %s ; rfc5011 %s %d key %d\n", owner, text, k.State, k.Since, KeyTag(k.Data))
-			} else {
-				b = fmt.Appendf(b, ";rfc5011 %s %d key %d %s IN DNSKEY %s\n", k.State, k.Since, KeyTag(k.Data), owner, text)
+		for _, trusted := range [...]bool{true, false} {
+			for _, k := range p.Keys {
+				if (k.State == KeyValid || k.State == KeyMissing) != trusted {
+					continue
+				}
+				text := rdata.AppendText(nil, dns.TypeDNSKEY, k.Data)
+				if trusted {
+					b = fmt.Appendf(b, "%s IN DNSKEY %s ; rfc5011 %s %d key %d\n", owner, text, k.State, k.Since, KeyTag(k.Data))
+				} else {
+					b = fmt.Appendf(b, ";rfc5011 %s %d key %d %s IN DNSKEY %s\n", k.State, k.Since, KeyTag(k.Data), owner, text)
+				}
 			}
 		}
 	}

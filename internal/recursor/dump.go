@@ -41,6 +41,7 @@ func prepareState() string {
 			os.Lchown(dir, int(uid), int(gid))
 		}
 	}
+	linkAnchors(root)
 	return dir
 }
 

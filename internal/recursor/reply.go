@@ -246,6 +246,10 @@ func (w *worker) Done(rq *resolver.Question, ans *resolver.Answer) {
 		w.traced(rq, ans)
 		return
 	}
+	if rq.Ticket == rollTicket {
+		w.probed(ans)
+		return
+	}
 	q := w.query(rq.Ticket)
 	if q == nil {
 		return

@@ -331,6 +331,7 @@ func (s *Server) reload() {
 			cfg := forWorker(cfg, w.step)
 			w.cfg = cfg
 			w.eng.SetConfig(cfg)
+			w.follow(cfg)
 			w.eng.SetPolicy(w.s.policy.Load())
 			w.guard(func() { w.eng.Prime(w.now) })
 		})

@@ -52,7 +52,7 @@ func addValidator(c *resolver.Config) error {
 // readPoints reads the file of trust anchors; if there is none the built-in ones
 // hold, but only for the public root.
 func readPoints(c *resolver.Config) ([]*dnssec.TrustPoint, error) {
-	b, err := readLimited(anchorsFile, maxTrustBytes)
+	b, err := readLimited(anchorsPath(), maxTrustBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		if !publicRoot(c) {
 			return nil, nil

@@ -84,6 +84,7 @@ type worker struct {
 	answerBuf [65536]byte
 	reply     resolver.Reply
 	trace     *tracer // set while somebody explains
+	roll      *rollover
 }
 
 func newWorker(s *Server) (*worker, error) {
@@ -118,6 +119,7 @@ func newWorker(s *Server) (*worker, error) {
 func (w *worker) newEngine(cfg *resolver.Config) {
 	cfg = forWorker(cfg, w.step)
 	w.cfg = cfg
+	w.follow(cfg)
 	w.eng = policy.New(cfg, w.s.policy.Load(), &w.store, &w.up, w, events{w}, random{}, nil)
 	w.guard(func() { w.eng.Prime(w.now) })
 }
@@ -215,6 +217,7 @@ func (w *worker) timers() {
 		w.tcp.sweep(w)
 		w.up.sweep(w)
 		w.clients.sweep()
+		w.probe()
 	}
 }
 
