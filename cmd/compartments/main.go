@@ -90,7 +90,7 @@ func inspect(target string) (service, error) {
 	if !ok {
 		return s, prog.Fatal("process "+strconv.Itoa(pid)+" runs "+s.Program+", which declares no box", nil)
 	}
-	if s.Walls, err = walls.Inspect("/proc", pid, box.Decl, box.Confined); err != nil {
+	if s.Walls, err = walls.Inspect("/proc", pid, box); err != nil {
 		return s, prog.Fatal("unable to inspect process "+strconv.Itoa(pid), err)
 	}
 	return s, nil

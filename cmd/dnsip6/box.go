@@ -7,6 +7,7 @@ import "bulkhead/internal/sandbox"
 var box = sandbox.Decl{
 	Program: "dnsip6",
 	Job:     "finds IPv6 addresses",
+	User:    true,
 	Sockets: []string{"udp", "tcp"},
 	Calls:   "socket bind connect close fcntl",
 }

@@ -7,6 +7,7 @@ import "bulkhead/internal/sandbox"
 var box = sandbox.Decl{
 	Program: "dnsip6q",
 	Job:     "finds IPv6 addresses of rewritten names",
+	User:    true,
 	Sockets: []string{"udp", "tcp"},
 	Calls:   "socket bind connect close fcntl",
 }

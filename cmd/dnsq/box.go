@@ -7,6 +7,7 @@ import "bulkhead/internal/sandbox"
 var box = sandbox.Decl{
 	Program: "dnsq",
 	Job:     "asks one server",
+	User:    true,
 	Sockets: []string{"udp", "tcp"},
 	Calls:   "socket bind connect close fcntl",
 }

@@ -7,6 +7,7 @@ import "bulkhead/internal/sandbox"
 var box = sandbox.Decl{
 	Program: "dnsqr",
 	Job:     "asks the cache",
+	User:    true,
 	Sockets: []string{"udp", "tcp"},
 	Calls:   "socket bind connect close fcntl",
 }

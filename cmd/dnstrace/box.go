@@ -7,6 +7,7 @@ import "bulkhead/internal/sandbox"
 var box = sandbox.Decl{
 	Program: "dnstrace",
 	Job:     "follows delegations from the root",
+	User:    true,
 	Sockets: []string{"udp", "tcp"},
 	Calls:   "socket bind connect close fcntl",
 }

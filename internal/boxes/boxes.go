@@ -5,118 +5,121 @@ package boxes
 
 import "bulkhead/internal/sandbox"
 
-// Box is one program's declaration.
-type Box struct {
-	sandbox.Decl
-	// Confined: it enters a ROOT under its own uid (sandbox.Enter), not
-	// just walls around the user who runs it (sandbox.Confine).
-	Confined bool
-}
-
 // All has them by program name.
-var All = map[string]Box{
-	"axfrdns": {Confined: true, Decl: sandbox.Decl{
+var All = map[string]sandbox.Decl{
+	"axfrdns": {
 		Program: "axfrdns",
 		Job:     "zone transfers and answers over TCP",
 		Read:    []string{"."},
 		Calls:   "accept4 close openat newfstatat fstat fcntl getsockopt setsockopt ppoll epoll_create1 eventfd2 getrlimit",
-	}},
-	"dnscache": {Confined: true, Decl: sandbox.Decl{
+	},
+	"dnscache": {
 		Program: "dnscache",
 		Job:     "asks strangers' servers, keeps what they say",
 		Read:    []string{"."},
 		Write:   []string{"state"},
 		Sockets: []string{"udp", "tcp"},
 		Late:    true, // it reads its configuration and its old cache first
-		Calls:   "recvmmsg sendmmsg recvfrom sendto socket bind connect close accept4 setsockopt getsockopt fcntl openat newfstatat getdents64 fsync renameat inotify_add_watch",
-	}},
-	"dnsfilter": {Confined: true, Decl: sandbox.Decl{
+		Calls:   "recvmmsg sendmmsg recvfrom sendto socket bind connect close accept4 setsockopt getsockopt fcntl openat newfstatat getdents64 fsync renameat unlinkat inotify_add_watch",
+	},
+	"dnsfilter": {
 		Program: "dnsfilter",
 		Job:     "puts names beside addresses in a log",
+		User:    true,
 		Sockets: []string{"udp", "tcp"},
 		Calls:   "socket bind connect close fcntl",
-	}},
-	"dnsip": {Confined: true, Decl: sandbox.Decl{
+	},
+	"dnsip": {
 		Program: "dnsip",
 		Job:     "finds IPv4 addresses",
+		User:    true,
 		Sockets: []string{"udp", "tcp"},
 		Calls:   "socket bind connect close fcntl",
-	}},
-	"dnsip6": {Confined: true, Decl: sandbox.Decl{
+	},
+	"dnsip6": {
 		Program: "dnsip6",
 		Job:     "finds IPv6 addresses",
+		User:    true,
 		Sockets: []string{"udp", "tcp"},
 		Calls:   "socket bind connect close fcntl",
-	}},
-	"dnsip6q": {Confined: true, Decl: sandbox.Decl{
+	},
+	"dnsip6q": {
 		Program: "dnsip6q",
 		Job:     "finds IPv6 addresses of rewritten names",
+		User:    true,
 		Sockets: []string{"udp", "tcp"},
 		Calls:   "socket bind connect close fcntl",
-	}},
-	"dnsipq": {Confined: true, Decl: sandbox.Decl{
+	},
+	"dnsipq": {
 		Program: "dnsipq",
 		Job:     "finds IPv4 addresses of rewritten names",
+		User:    true,
 		Sockets: []string{"udp", "tcp"},
 		Calls:   "socket bind connect close fcntl",
-	}},
-	"dnsmx": {Confined: true, Decl: sandbox.Decl{
+	},
+	"dnsmx": {
 		Program: "dnsmx",
 		Job:     "finds mail exchangers",
+		User:    true,
 		Sockets: []string{"udp", "tcp"},
 		Calls:   "socket bind connect close fcntl",
-	}},
-	"dnsname": {Confined: true, Decl: sandbox.Decl{
+	},
+	"dnsname": {
 		Program: "dnsname",
 		Job:     "finds names of addresses",
+		User:    true,
 		Sockets: []string{"udp", "tcp"},
 		Calls:   "socket bind connect close fcntl",
-	}},
-	"dnsq": {Confined: true, Decl: sandbox.Decl{
+	},
+	"dnsq": {
 		Program: "dnsq",
 		Job:     "asks one server",
+		User:    true,
 		Sockets: []string{"udp", "tcp"},
 		Calls:   "socket bind connect close fcntl",
-	}},
-	"dnsqr": {Confined: true, Decl: sandbox.Decl{
+	},
+	"dnsqr": {
 		Program: "dnsqr",
 		Job:     "asks the cache",
+		User:    true,
 		Sockets: []string{"udp", "tcp"},
 		Calls:   "socket bind connect close fcntl",
-	}},
-	"dnstrace": {Confined: true, Decl: sandbox.Decl{
+	},
+	"dnstrace": {
 		Program: "dnstrace",
 		Job:     "follows delegations from the root",
+		User:    true,
 		Sockets: []string{"udp", "tcp"},
 		Calls:   "socket bind connect close fcntl",
-	}},
-	"dnstxt": {Confined: true, Decl: sandbox.Decl{
+	},
+	"dnstxt": {
 		Program: "dnstxt",
 		Job:     "finds TXT records",
+		User:    true,
 		Sockets: []string{"udp", "tcp"},
 		Calls:   "socket bind connect close fcntl",
-	}},
-	"pickdns": {Confined: true, Decl: sandbox.Decl{
+	},
+	"pickdns": {
 		Program: "pickdns",
 		Job:     "answers with a few of many addresses over UDP",
 		Read:    []string{"."},
 		Calls:   "recvmmsg sendmmsg openat newfstatat fstat fcntl close rt_sigaction",
-	}},
-	"rbldns": {Confined: true, Decl: sandbox.Decl{
+	},
+	"rbldns": {
 		Program: "rbldns",
 		Job:     "answers from a list of addresses over UDP",
 		Read:    []string{"."},
 		Calls:   "recvmmsg sendmmsg openat newfstatat fstat fcntl close rt_sigaction",
-	}},
-	"tinydns": {Confined: true, Decl: sandbox.Decl{
+	},
+	"tinydns": {
 		Program: "tinydns",
 		Job:     "answers from data.cdb over UDP",
 		Read:    []string{"."},
 		Calls:   "recvmmsg sendmmsg openat newfstatat fstat fcntl close rt_sigaction",
-	}},
-	"walldns": {Confined: true, Decl: sandbox.Decl{
+	},
+	"walldns": {
 		Program: "walldns",
 		Job:     "answers reverse questions about all addresses over UDP",
 		Calls:   "recvmmsg sendmmsg rt_sigaction",
-	}},
+	},
 }

@@ -39,7 +39,7 @@ func TestDeclarations(t *testing.T) {
 		if b.Job == "" {
 			t.Errorf("%s: no Job", name)
 		}
-		if n := len(sandbox.CallList(b.Decl)); b.Calls != "" && n > maxCalls {
+		if n := len(sandbox.CallList(b)); b.Calls != "" && n > maxCalls {
 			t.Errorf("%s: %d system calls allowed, at most %d", name, n, maxCalls)
 		}
 	}

@@ -26,6 +26,7 @@ import (
 type Decl struct {
 	Program string
 	Job     string // what it does, a few words for tables and manual pages
+	User    bool   // it runs as whoever calls it: no ROOT, no ids of its own
 
 	// Files, relative to ROOT; "." is ROOT itself. A program that is not
 	// confined to a ROOT names absolute paths. Files that are replaced by
@@ -64,15 +65,19 @@ const (
 	wallSeccomp  = "seccomp"
 )
 
-// Enter confines a server. ROOT, GID and UID come from the environment, in
+// Enter confines a program. ROOT, GID and UID come from the environment, in
 // this order and with the messages of the old programs. Without root
 // privileges chroot and the change of ids are left out, and Landlock keeps the
-// process inside ROOT instead.
+// process inside ROOT instead. A program declared User has none of the three
+// and gets the other walls.
 //
 // Walls that this kernel or user can not raise are named in one warning;
 // REQUIRE in the environment, a list like "landlock,seccomp", makes the lack
 // of those fatal.
 func Enter(d Decl) error {
+	if d.User {
+		return confine(d, nil)
+	}
 	root, err := env.Require("ROOT")
 	if err != nil {
 		return err
@@ -98,10 +103,6 @@ func Enter(d Decl) error {
 	}
 	return confine(d, missing)
 }
-
-// Confine is Enter without ROOT, UID and GID: for tools that run as the user
-// who calls them and parse what strangers send.
-func Confine(d Decl) error { return confine(d, nil) }
 
 func confine(d Decl, missing lack) error {
 	if err := dropCapabilities(); err != nil {

@@ -22,7 +22,7 @@ const bufferLen = 8192
 func Run(box sandbox.Decl, f func(r *stub.Resolver, out *bufio.Writer) error) error {
 	r := &stub.Resolver{EDNS: true}
 	r.Freeze()
-	if err := sandbox.Confine(box); err != nil {
+	if err := sandbox.Enter(box); err != nil {
 		return err
 	}
 	out := bufio.NewWriterSize(os.Stdout, bufferLen)

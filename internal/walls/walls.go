@@ -34,9 +34,9 @@ func Program(proc string, pid int) (string, error) {
 }
 
 // Inspect reads the walls of process pid from the /proc file system mounted at
-// proc. d is what its program declares; confined is false for programs that
-// declare no ROOT and no uid of their own.
-func Inspect(proc string, pid int, d sandbox.Decl, confined bool) ([]Wall, error) {
+// proc. d is what its program declares.
+func Inspect(proc string, pid int, d sandbox.Decl) ([]Wall, error) {
+	confined := !d.User
 	p := dir(proc, pid)
 	b, err := os.ReadFile(p + "/status")
 	if err != nil {

@@ -32,9 +32,8 @@ func environment(root string, port int) []string {
 
 // permitted says which attempts a declaration allows to succeed. All others
 // must be refused.
-func permitted(b boxes.Box) map[string]bool {
+func permitted(d sandbox.Decl) map[string]bool {
 	p := map[string]bool{}
-	d := b.Decl
 	sockets := strings.Join(d.Sockets, " ")
 	p["make UDP socket"] = strings.Contains(sockets, "udp")
 	p["make TCP socket"] = strings.Contains(sockets, "tcp")
@@ -55,6 +54,7 @@ func buildTagged(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	os.Chmod(dir, 0o755)
+	os.Chmod(filepath.Dir(dir), 0o755)
 	a := []string{"build", "-tags", "boxtest", "-o", dir + "/"}
 	for name := range boxes.All {
 		a = append(a, "bulkhead/cmd/"+name)
@@ -113,7 +113,7 @@ func try(t *testing.T, bin, name string) (map[string]string, []string) {
 	cmd := exec.Command(filepath.Join(bin, name), p.args...)
 	cmd.Env = append(p.env, fmt.Sprintf("BOXTEST=%d", neighbour.Process.Pid))
 	cmd.Dir = p.root
-	if !boxes.All[name].Confined {
+	if boxes.All[name].User {
 		cmd.SysProcAttr = credential()
 	}
 	var out bytes.Buffer
@@ -168,7 +168,7 @@ func matrix(results map[string]map[string]string, attempts []string) string {
 	for _, n := range names {
 		d := boxes.All[n]
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %d |\n", n, d.Job, where(d, d.Read), where(d, d.Write),
-			sockets(d.Decl), yes(d.Exec), len(sandbox.CallList(d.Decl)))
+			sockets(d), yes(d.Exec), len(sandbox.CallList(d)))
 	}
 	b.WriteString("\n## What a taken-over program reaches\n\n" +
 		"Tried from inside each running program by `make test`, with bare system calls and beside a\n" +
@@ -196,12 +196,12 @@ func matrix(results map[string]map[string]string, attempts []string) string {
 	return b.String()
 }
 
-func where(b boxes.Box, files []string) string {
+func where(b sandbox.Decl, files []string) string {
 	if len(files) == 0 {
 		return "nothing"
 	}
 	s := strings.Join(files, " ")
-	if b.Confined {
+	if !b.User {
 		s = strings.ReplaceAll(s, ".", "ROOT")
 		if len(files) == 1 && files[0] != "." {
 			s = "ROOT/" + files[0]

@@ -18,7 +18,7 @@ import (
 
 func TestUnits(t *testing.T) {
 	for name, b := range boxes.All {
-		if !b.Confined {
+		if b.User {
 			continue
 		}
 		derived(t, "scripts/pkg/bulkhead-"+name+".service", "# walls: made from cmd/"+name+"/box.go", "# end of walls",
@@ -77,7 +77,7 @@ func derived(t *testing.T, file, begin, end, before, text string) {
 
 // unitWalls is what systemd can add around a program that raises its own
 // walls: it starts as root to bind port 53 and to leave root for good.
-func unitWalls(b boxes.Box) string {
+func unitWalls(b sandbox.Decl) string {
 	caps := "CAP_NET_BIND_SERVICE CAP_SYS_CHROOT CAP_SETUID CAP_SETGID CAP_SETPCAP"
 	if len(b.Write) > 0 {
 		caps += " CAP_CHOWN CAP_FOWNER"
@@ -100,12 +100,12 @@ func unitWalls(b boxes.Box) string {
 	return s.String()
 }
 
-func manualWalls(b boxes.Box) string {
+func manualWalls(b sandbox.Decl) string {
 	var s strings.Builder
 	line := func(format string, a ...any) { fmt.Fprintf(&s, format+"\n", a...) }
 	line(".Sh SECURITY CONSIDERATIONS")
 	line(".Nm")
-	if b.Confined {
+	if !b.User {
 		line("confines itself before it reads a packet: it changes its root to")
 		line(".Ev ROOT ,")
 		line("takes the ids")
@@ -121,7 +121,7 @@ func manualWalls(b boxes.Box) string {
 	switch {
 	case len(b.Read) == 0:
 		line("opens no file,")
-	case b.Confined:
+	case !b.User:
 		line("reads below")
 		line(".Ev ROOT ,")
 	default:
@@ -140,9 +140,9 @@ func manualWalls(b boxes.Box) string {
 	if !b.Exec {
 		line("starts no program,")
 	}
-	line("and may make %d system calls; the kernel refuses all others", len(sandbox.CallList(b.Decl)))
+	line("and may make %d system calls; the kernel refuses all others", len(sandbox.CallList(b)))
 	line(".Pq Landlock, seccomp .")
-	if b.Confined {
+	if !b.User {
 		line("Where a kernel lacks one of these walls, a line of the log names it;")
 		line(".Ev REQUIRE ,")
 		line("a list such as")
