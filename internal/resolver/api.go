@@ -247,6 +247,13 @@ type Rejecter interface {
 	Reject(name []byte, t dns.Type) bool
 }
 
+// Synthesizer is what a Validator may be too: it answers a question, whose name
+// and type m holds, from proofs it has seen (RFC 8198). What it gives is secure
+// and negative.
+type Synthesizer interface {
+	Synthesize(now Time, m *Message) bool
+}
+
 // Validator decides what may be believed. It is deterministic, called from one
 // goroutine, and never blocks: what it lacks it names in need, and Validate is
 // called again, with the same message, when that is there.

@@ -262,6 +262,7 @@ func (r *run) denial(sets []resolver.RRset, zone *link) (*dnssec.Denial, uint32)
 			s.Sec = resolver.Secure
 			s.TTL = min(s.TTL, got.TTL)
 			ttl = min(ttl, got.TTL)
+			r.v.agg.learn(zone.zone, s, r.v.now, got.TTL)
 			// the proof keeps what it points to: set is used again
 			d.Add(&dnssec.RRset{Name: set.Name, Type: set.Type, Data: set.Data})
 			set.Data = nil

@@ -324,6 +324,7 @@ func (r *run) absence(name dnsname.Name, zone *link) (dnssec.Status, dnssec.Reas
 		}
 		s.Sec = resolver.Secure
 		s.TTL = min(s.TTL, d.TTL)
+		r.v.agg.learn(zone.zone, s, r.v.now, s.TTL)
 	}
 	den, _ := r.denial(r.m.Authority, zone)
 	var p dnssec.Proof

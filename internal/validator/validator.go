@@ -19,6 +19,7 @@
 //	validator.go  the table of links, anchors, negative anchors
 //	chain.go      FINDKEY: from one zone cut to the next
 //	message.go    INIT, VALIDATE, FINISHED for a message
+//	aggressive.go answers from proofs at hand (RFC 8198)
 package validator
 
 import (
@@ -78,6 +79,7 @@ type Validator struct {
 	head  int
 
 	ver dnssec.Verifier
+	agg aggressive
 }
 
 type anchor struct {
@@ -156,6 +158,7 @@ func (v *Validator) Config() Config { return v.cfg }
 func (v *Validator) Forget() {
 	clear(v.links)
 	v.ring, v.head = v.ring[:0], 0
+	v.agg = aggressive{}
 }
 
 // Covers reports whether name lies below a trust anchor and below no negative

@@ -1,0 +1,243 @@
+package validator
+
+import (
+	"bytes"
+	"slices"
+
+	"bulkhead/internal/dns"
+	"bulkhead/internal/dnsname"
+	"bulkhead/internal/dnssec"
+	"bulkhead/internal/resolver"
+	"bulkhead/internal/wire"
+)
+
+// Aggressive use of proofs (RFC 8198): NSEC and NSEC3 records that were
+// verified are remembered by zone, and a question for a name or type that they
+// deny is answered without asking anyone. Records with opt-out are left out
+// (section 4): they deny nothing for sure.
+
+const (
+	maxAggZones   = 1000  // zones remembered
+	maxAggRecords = 2000  // records of one zone: the root's chain has 1,500
+	maxAggTTL     = 10800 // seconds; RFC 8198, section 5.4, and RFC 2308, section 5: three hours
+	// maxAggBlocks are the SHA-1 compressions one synthesis may cost: above it
+	// asking is cheaper. pdns-recursor aggressive-cache-max-nsec3-hash-cost 150.
+	maxAggBlocks = 150
+)
+
+type aggressive struct {
+	zones map[dnsname.Name]*aggZone
+	ring  []dnsname.Name
+	head  int
+}
+
+type aggZone struct {
+	soa   aggSet
+	nsec  []aggSet // by canonical order of owners
+	nsec3 []aggSet // by hash; of one set of parameters
+}
+
+type aggSet struct {
+	owner   dnsname.Name
+	hash    dnssec.Hash // NSEC3
+	data    []byte      // the one record
+	records resolver.Packed
+	sigs    resolver.Packed
+	expires int64
+}
+
+// zone gives the memory for a zone, making it if need be.
+func (a *aggressive) zone(name dnsname.Name) *aggZone {
+	if z := a.zones[name]; z != nil {
+		return z
+	}
+	if a.zones == nil {
+		a.zones = map[dnsname.Name]*aggZone{}
+	}
+	if len(a.ring) < maxAggZones {
+		a.ring = append(a.ring, name)
+	} else {
+		delete(a.zones, a.ring[a.head])
+		a.ring[a.head] = name
+		a.head = (a.head + 1) % maxAggZones
+	}
+	z := &aggZone{}
+	a.zones[name] = z
+	return z
+}
+
+// learn remembers an RRset that the zone has signed.
+func (a *aggressive) learn(zone dnsname.Name, s *resolver.RRset, now int64, ttl uint32) {
+	if s.Records.Count() != 1 || ttl == 0 {
+		return
+	}
+	e := aggSet{owner: dnsname.Name(s.Owner).Lower(), records: slices.Clone(s.Records), sigs: slices.Clone(s.Sigs),
+		expires: now + int64(min(ttl, maxAggTTL))}
+	e.data, _, _ = e.records.Next()
+	switch s.Type {
+	case dns.TypeSOA:
+		if e.owner == zone {
+			a.zone(zone).soa = e
+		}
+	case dns.TypeNSEC:
+		if _, ok := dnssec.ParseNSEC(e.owner, e.data, zone); !ok {
+			return
+		}
+		z := a.zone(zone)
+		i, found := z.find(e.owner)
+		z.nsec = insert(z.nsec, i, found, e)
+	case dns.TypeNSEC3:
+		n, ok := dnssec.ParseNSEC3(e.owner, e.data, zone)
+		if !ok || n.OptOut() || n.Iterations > dnssec.MaxNSEC3Iterations {
+			return
+		}
+		e.hash = n.Hash
+		z := a.zone(zone)
+		if len(z.nsec3) > 0 {
+			if o, _ := dnssec.ParseNSEC3(z.nsec3[0].owner, z.nsec3[0].data, zone); o.Iterations != n.Iterations || !bytes.Equal(o.Salt, n.Salt) {
+				z.nsec3 = nil // the zone has a new chain
+			}
+		}
+		i, found := z.find3(e.hash)
+		z.nsec3 = insert(z.nsec3, i, found, e)
+	}
+}
+
+func insert(list []aggSet, i int, found bool, e aggSet) []aggSet {
+	if found {
+		list[i] = e
+		return list
+	}
+	if len(list) >= maxAggRecords {
+		return list
+	}
+	return slices.Insert(list, i, e)
+}
+
+func (z *aggZone) find(name dnsname.Name) (int, bool) {
+	return slices.BinarySearchFunc(z.nsec, name, func(e aggSet, n dnsname.Name) int { return dnsname.Compare(e.owner, n) })
+}
+
+func (z *aggZone) find3(h dnssec.Hash) (int, bool) {
+	return slices.BinarySearchFunc(z.nsec3, h, func(e aggSet, h dnssec.Hash) int { return bytes.Compare(e.hash[:], h[:]) })
+}
+
+// at gives the entry that matches or may cover place i; nil if it is too old.
+func at(list []aggSet, i int, found bool, now int64) *aggSet {
+	if len(list) == 0 {
+		return nil
+	}
+	if !found {
+		i = (i + len(list) - 1) % len(list)
+	}
+	if list[i].expires <= now {
+		return nil
+	}
+	return &list[i]
+}
+
+// Synthesize implements resolver.Synthesizer.
+func (v *Validator) Synthesize(now resolver.Time, m *resolver.Message) bool {
+	v.now = now.Seconds()
+	name := dnsname.Name(m.QName)
+	if len(v.agg.zones) == 0 || m.QType == dns.TypeANY || m.QType == dns.TypeRRSIG || m.QType == dns.TypeNSEC || m.QType == dns.TypeNSEC3 || !v.Covers(m.QName) {
+		return false
+	}
+	from := name
+	if m.QType == dns.TypeDS && len(from) > 1 {
+		from = dnsname.Parent(from)
+	}
+	for n := from; ; n = dnsname.Parent(n) {
+		if z := v.agg.zones[n]; z != nil {
+			return v.synthesize(m, name, n, z)
+		}
+		if n[0] == 0 || v.private[n] {
+			return false
+		}
+	}
+}
+
+func (v *Validator) synthesize(m *resolver.Message, name, zone dnsname.Name, z *aggZone) bool {
+	if z.soa.owner == "" || z.soa.expires <= v.now || v.privateAt(name, zone) {
+		return false
+	}
+	// nothing may lie between that is trusted otherwise
+	if top, why := v.anchorOf(name); why != dnssec.ReasonNone || !dnsname.IsBelow(zone, top) {
+		return false
+	}
+	d := &dnssec.Denial{Zone: zone}
+	var used []*aggSet
+	add := func(e *aggSet, t dns.Type) bool {
+		if e == nil || slices.Contains(used, e) {
+			return e != nil
+		}
+		used = append(used, e)
+		d.Add(&dnssec.RRset{Name: e.owner, Type: t, Data: [][]byte{e.data}})
+		return true
+	}
+	b := dnssec.NewBudget()
+	b.Blocks = maxAggBlocks
+	t := dns.TypeNSEC
+	if i, found := z.find(name); add(at(z.nsec, i, found, v.now), t) {
+		n, _ := dnssec.ParseNSEC(used[0].owner, used[0].data, zone)
+		k := max(dnsname.CommonLabels(name, n.Owner), dnsname.CommonLabels(name, n.Next))
+		if w, ok := dnsname.Join(dnsname.Name("\x01*\x00"), dnsname.Skip(name, dnsname.Labels(name)-k)); ok && !found {
+			i, found := z.find(w)
+			add(at(z.nsec, i, found, v.now), t)
+		}
+	} else if len(z.nsec3) > 0 {
+		t = dns.TypeNSEC3
+		p, _ := dnssec.ParseNSEC3(z.nsec3[0].owner, z.nsec3[0].data, zone)
+		cost := 0
+		hash := func(n dnsname.Name) (dnssec.Hash, bool) {
+			cost += int(p.Iterations) + 1
+			return dnssec.HashName(n, p.Salt, p.Iterations), cost <= maxAggBlocks
+		}
+		n := dnsname.Labels(name)
+		for k := n; k >= dnsname.Labels(zone); k-- {
+			h, ok := hash(dnsname.Skip(name, n-k))
+			if !ok {
+				return false
+			}
+			i, found := z.find3(h)
+			if !add(at(z.nsec3, i, found, v.now), t) {
+				return false
+			}
+			if !found {
+				continue
+			}
+			if w, ok := dnsname.Join(dnsname.Name("\x01*\x00"), dnsname.Skip(name, n-k)); ok && k < n {
+				h, _ := hash(w)
+				i, found := z.find3(h)
+				add(at(z.nsec3, i, found, v.now), t)
+			}
+			break
+		}
+	}
+	if d.Empty() {
+		return false
+	}
+	switch {
+	case d.NoData(name, m.QType, &b).Status == dnssec.Secure:
+		m.RCode = dns.RCodeSuccess
+	case d.NXDomain(name, &b).Status == dnssec.Secure:
+		m.RCode = dns.RCodeNXDomain
+	default:
+		return false
+	}
+	m.Answer, m.Authority = nil, nil
+	left := z.soa.expires
+	for _, e := range used {
+		left = min(left, e.expires)
+	}
+	set := func(e *aggSet, t dns.Type) {
+		m.Authority = append(m.Authority, resolver.RRset{Section: wire.Authority, Owner: []byte(e.owner), Type: t,
+			TTL: uint32(left - v.now), Records: e.records, Sigs: e.sigs, Sec: resolver.Secure, Rank: resolver.RankAuthAuthority})
+	}
+	set(&z.soa, dns.TypeSOA)
+	for _, e := range used {
+		set(e, t)
+	}
+	v.explain(Step{Name: name, Type: m.QType, What: "denied by proofs at hand", Status: dnssec.Secure})
+	return true
+}
