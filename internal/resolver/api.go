@@ -248,8 +248,8 @@ type Rejecter interface {
 }
 
 // Synthesizer is what a Validator may be too: it answers a question, whose name
-// and type m holds, from proofs it has seen (RFC 8198). What it gives is secure
-// and negative.
+// and type m holds, from proofs it has seen (RFC 8198). What it gives is secure:
+// a denial, or an RRset or alias expanded from a wildcard.
 type Synthesizer interface {
 	Synthesize(now Time, m *Message) bool
 }

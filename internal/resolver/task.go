@@ -1230,10 +1230,20 @@ func (t *task) synthesised() bool {
 	}
 	e.emit(Event{Kind: EventSecurity, Question: r.first(), Level: t.level, Type: t.typ, Name: t.name(), Reason: "proofs at hand"})
 	t.verdict = Verdict{Sec: Secure}
-	c := classNoData
-	if m.RCode == dns.RCodeNXDomain {
+	c, final := classNoData, m.QName
+	switch {
+	case m.RCode == dns.RCodeNXDomain:
 		c = classNXDomain
+	case len(m.Answer) > 0:
+		c = classAnswer
+		if s := &m.Answer[0]; s.Type == dns.TypeCNAME && t.typ != dns.TypeCNAME {
+			target, _, ok := s.Records.Next()
+			if !ok || !dnsname.Valid(target) {
+				return false
+			}
+			c, final = classAlias, dnsname.Lower(r.keep(target))
+		}
 	}
-	t.conclude(m, c, m.QName)
+	t.conclude(m, c, final)
 	return true
 }

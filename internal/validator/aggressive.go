@@ -35,6 +35,13 @@ type aggZone struct {
 	soa   aggSet
 	nsec  []aggSet // by canonical order of owners
 	nsec3 []aggSet // by hash; of one set of parameters
+	wild  map[wildKey]aggSet
+}
+
+// wildKey names a wildcard's RRset: owner *.parent.
+type wildKey struct {
+	parent dnsname.Name
+	t      dns.Type
 }
 
 type aggSet struct {
@@ -101,6 +108,21 @@ func (a *aggressive) learn(zone dnsname.Name, s *resolver.RRset, now int64, ttl 
 		i, found := z.find3(e.hash)
 		z.nsec3 = insert(z.nsec3, i, found, e)
 	}
+}
+
+// learnWildcard remembers the RRset of a wildcard, from an answer expanded from
+// it whose signature counts labels (RFC 8198, section 5.3).
+func (a *aggressive) learnWildcard(zone dnsname.Name, s *resolver.RRset, labels int, now int64, ttl uint32) {
+	owner := dnsname.Name(s.Owner).Lower()
+	z := a.zone(zone)
+	k := wildKey{dnsname.Skip(owner, dnsname.Labels(owner)-labels), s.Type}
+	if _, ok := z.wild[k]; !ok && len(z.wild) >= maxAggRecords {
+		return
+	}
+	if z.wild == nil {
+		z.wild = map[wildKey]aggSet{}
+	}
+	z.wild[k] = aggSet{owner: owner, records: slices.Clone(s.Records), sigs: slices.Clone(s.Sigs), expires: now + int64(min(ttl, maxAggTTL))}
 }
 
 func insert(list []aggSet, i int, found bool, e aggSet) []aggSet {
@@ -177,6 +199,7 @@ func (v *Validator) synthesize(m *resolver.Message, name, zone dnsname.Name, z *
 	}
 	b := dnssec.NewBudget()
 	b.Blocks = maxAggBlocks
+	encloser := -1 // labels of the closest encloser
 	t := dns.TypeNSEC
 	if i, found := z.find(name); add(at(z.nsec, i, found, v.now), t) {
 		n, _ := dnssec.ParseNSEC(used[0].owner, used[0].data, zone)
@@ -184,6 +207,7 @@ func (v *Validator) synthesize(m *resolver.Message, name, zone dnsname.Name, z *
 		if w, ok := dnsname.Join(dnsname.Name("\x01*\x00"), dnsname.Skip(name, dnsname.Labels(name)-k)); ok && !found {
 			i, found := z.find(w)
 			add(at(z.nsec, i, found, v.now), t)
+			encloser = k
 		}
 	} else if len(z.nsec3) > 0 {
 		t = dns.TypeNSEC3
@@ -210,6 +234,7 @@ func (v *Validator) synthesize(m *resolver.Message, name, zone dnsname.Name, z *
 				h, _ := hash(w)
 				i, found := z.find3(h)
 				add(at(z.nsec3, i, found, v.now), t)
+				encloser = k
 			}
 			break
 		}
@@ -217,16 +242,32 @@ func (v *Validator) synthesize(m *resolver.Message, name, zone dnsname.Name, z *
 	if d.Empty() {
 		return false
 	}
+	var wild *aggSet
+	wildType := m.QType
 	switch {
 	case d.NoData(name, m.QType, &b).Status == dnssec.Secure:
 		m.RCode = dns.RCodeSuccess
 	case d.NXDomain(name, &b).Status == dnssec.Secure:
 		m.RCode = dns.RCodeNXDomain
+	case encloser >= 0 && d.Wildcard(name, encloser, &b).Status == dnssec.Secure:
+		parent := dnsname.Skip(name, dnsname.Labels(name)-encloser)
+		e, ok := z.wild[wildKey{parent, m.QType}]
+		if !ok {
+			wildType = dns.TypeCNAME
+			e, ok = z.wild[wildKey{parent, wildType}]
+		}
+		if !ok || e.expires <= v.now {
+			return false
+		}
+		wild = &e
 	default:
 		return false
 	}
 	m.Answer, m.Authority = nil, nil
 	left := z.soa.expires
+	if wild != nil {
+		left = wild.expires
+	}
 	for _, e := range used {
 		left = min(left, e.expires)
 	}
@@ -234,7 +275,12 @@ func (v *Validator) synthesize(m *resolver.Message, name, zone dnsname.Name, z *
 		m.Authority = append(m.Authority, resolver.RRset{Section: wire.Authority, Owner: []byte(e.owner), Type: t,
 			TTL: uint32(left - v.now), Records: e.records, Sigs: e.sigs, Sec: resolver.Secure, Rank: resolver.RankAuthAuthority})
 	}
-	set(&z.soa, dns.TypeSOA)
+	if wild != nil {
+		m.Answer = []resolver.RRset{{Section: wire.Answer, Owner: []byte(name), Type: wildType, TTL: uint32(left - v.now),
+			Records: wild.records, Sigs: wild.sigs, Sec: resolver.Secure, Rank: resolver.RankAuthAnswer}}
+	} else {
+		set(&z.soa, dns.TypeSOA)
+	}
 	for _, e := range used {
 		set(e, t)
 	}

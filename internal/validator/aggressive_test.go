@@ -59,6 +59,16 @@ func TestAggressive(t *testing.T) {
 				}
 			}
 		}
+		// names that a wildcard answers for
+		n.Sent = 0
+		for i := range 50 {
+			if a := n.Ask(fmt.Sprintf("q%d.wild.x.", i), dns.TypeA, nil); a.RCode != 0 || len(a.RRs) == 0 || a.RRs[0].Type != dns.TypeA {
+				t.Errorf("%s: wildcard: %v", how, a)
+			}
+		}
+		if n.Sent > 10 && usable {
+			t.Errorf("%s: %d packets for 50 names of a wildcard", how, n.Sent)
+		}
 		// the proofs end with their time
 		n.Now += 400 * resolver.Second
 		n.Sent = 0

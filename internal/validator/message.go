@@ -297,6 +297,8 @@ func (r *run) answer(s *resolver.RRset, zone *link) (dnssec.Status, dnssec.Reaso
 				d.Reason = dnssec.ReasonWildcardNotProved
 			}
 			st.Status, st.Reason = d.Status, d.Reason
+		} else {
+			r.v.agg.learnWildcard(zone.zone, s, int(d.Labels), r.v.now, d.TTL)
 		}
 	}
 	r.step(st)
