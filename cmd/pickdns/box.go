@@ -6,5 +6,5 @@ var box = sandbox.Decl{
 	Program: "pickdns",
 	Job:     "answers with a few of many addresses over UDP",
 	Read:    []string{"."},
-	Calls:   "recvmmsg sendmmsg openat newfstatat fstat fcntl close rt_sigaction",
+	Calls:   "recvmmsg sendmmsg openat newfstatat fstat fcntl close rt_sigaction kill",
 }

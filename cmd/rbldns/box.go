@@ -6,5 +6,5 @@ var box = sandbox.Decl{
 	Program: "rbldns",
 	Job:     "answers from a list of addresses over UDP",
 	Read:    []string{"."},
-	Calls:   "recvmmsg sendmmsg openat newfstatat fstat fcntl close rt_sigaction",
+	Calls:   "recvmmsg sendmmsg openat newfstatat fstat fcntl close rt_sigaction kill",
 }

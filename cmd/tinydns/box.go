@@ -8,5 +8,5 @@ var box = sandbox.Decl{
 	Program: "tinydns",
 	Job:     "answers from data.cdb over UDP",
 	Read:    []string{"."},
-	Calls:   "recvmmsg sendmmsg openat newfstatat fstat fcntl close rt_sigaction",
+	Calls:   "recvmmsg sendmmsg openat newfstatat fstat fcntl close rt_sigaction kill",
 }

@@ -103,23 +103,23 @@ var All = map[string]sandbox.Decl{
 		Program: "pickdns",
 		Job:     "answers with a few of many addresses over UDP",
 		Read:    []string{"."},
-		Calls:   "recvmmsg sendmmsg openat newfstatat fstat fcntl close rt_sigaction",
+		Calls:   "recvmmsg sendmmsg openat newfstatat fstat fcntl close rt_sigaction kill",
 	},
 	"rbldns": {
 		Program: "rbldns",
 		Job:     "answers from a list of addresses over UDP",
 		Read:    []string{"."},
-		Calls:   "recvmmsg sendmmsg openat newfstatat fstat fcntl close rt_sigaction",
+		Calls:   "recvmmsg sendmmsg openat newfstatat fstat fcntl close rt_sigaction kill",
 	},
 	"tinydns": {
 		Program: "tinydns",
 		Job:     "answers from data.cdb over UDP",
 		Read:    []string{"."},
-		Calls:   "recvmmsg sendmmsg openat newfstatat fstat fcntl close rt_sigaction",
+		Calls:   "recvmmsg sendmmsg openat newfstatat fstat fcntl close rt_sigaction kill",
 	},
 	"walldns": {
 		Program: "walldns",
 		Job:     "answers reverse questions about all addresses over UDP",
-		Calls:   "recvmmsg sendmmsg rt_sigaction",
+		Calls:   "recvmmsg sendmmsg rt_sigaction kill",
 	},
 }

@@ -43,6 +43,7 @@ func guards(d Decl) map[string][]guard {
 		"prctl": {{arg: 0, mask: ^uint32(0), want: unix.PR_SET_VMA}},
 		// signals to itself only (the runtime preempts its threads so)
 		"tgkill": {{arg: 0, mask: ^uint32(0), want: uint32(os.Getpid())}},
+		"kill":   {{arg: 0, mask: ^uint32(0), want: uint32(os.Getpid())}},
 	}
 	if len(d.Write) == 0 {
 		g["openat"] = []guard{{arg: 2, want: 0,

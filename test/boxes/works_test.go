@@ -114,8 +114,6 @@ func content(t *testing.T, port int, root string, p *os.Process) {
 	publish(t, root)
 	time.Sleep(100 * time.Millisecond) // for the server to notice
 	askUDP(t, port, 100)
-	p.Signal(syscall.SIGHUP)
-	askUDP(t, port, 20)
 }
 
 // publish puts real data in place by rename, when the program has any.
