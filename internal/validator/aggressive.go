@@ -180,11 +180,17 @@ func (v *Validator) Synthesize(now resolver.Time, m *resolver.Message) bool {
 }
 
 func (v *Validator) synthesize(m *resolver.Message, name, zone dnsname.Name, z *aggZone) bool {
-	if z.soa.owner == "" || z.soa.expires <= v.now || v.privateAt(name, zone) {
+	if v.privateAt(name, zone) {
 		return false
 	}
 	// nothing may lie between that is trusted otherwise
 	if top, why := v.anchorOf(name); why != dnssec.ReasonNone || !dnsname.IsBelow(zone, top) {
+		return false
+	}
+	if v.expand(m, name, zone, z) {
+		return true
+	}
+	if z.soa.owner == "" || z.soa.expires <= v.now {
 		return false
 	}
 	d := &dnssec.Denial{Zone: zone}
@@ -199,7 +205,6 @@ func (v *Validator) synthesize(m *resolver.Message, name, zone dnsname.Name, z *
 	}
 	b := dnssec.NewBudget()
 	b.Blocks = maxAggBlocks
-	encloser := -1 // labels of the closest encloser
 	t := dns.TypeNSEC
 	if i, found := z.find(name); add(at(z.nsec, i, found, v.now), t) {
 		n, _ := dnssec.ParseNSEC(used[0].owner, used[0].data, zone)
@@ -207,7 +212,6 @@ func (v *Validator) synthesize(m *resolver.Message, name, zone dnsname.Name, z *
 		if w, ok := dnsname.Join(dnsname.Name("\x01*\x00"), dnsname.Skip(name, dnsname.Labels(name)-k)); ok && !found {
 			i, found := z.find(w)
 			add(at(z.nsec, i, found, v.now), t)
-			encloser = k
 		}
 	} else if len(z.nsec3) > 0 {
 		t = dns.TypeNSEC3
@@ -234,7 +238,6 @@ func (v *Validator) synthesize(m *resolver.Message, name, zone dnsname.Name, z *
 				h, _ := hash(w)
 				i, found := z.find3(h)
 				add(at(z.nsec3, i, found, v.now), t)
-				encloser = k
 			}
 			break
 		}
@@ -242,32 +245,16 @@ func (v *Validator) synthesize(m *resolver.Message, name, zone dnsname.Name, z *
 	if d.Empty() {
 		return false
 	}
-	var wild *aggSet
-	wildType := m.QType
 	switch {
 	case d.NoData(name, m.QType, &b).Status == dnssec.Secure:
 		m.RCode = dns.RCodeSuccess
 	case d.NXDomain(name, &b).Status == dnssec.Secure:
 		m.RCode = dns.RCodeNXDomain
-	case encloser >= 0 && d.Wildcard(name, encloser, &b).Status == dnssec.Secure:
-		parent := dnsname.Skip(name, dnsname.Labels(name)-encloser)
-		e, ok := z.wild[wildKey{parent, m.QType}]
-		if !ok {
-			wildType = dns.TypeCNAME
-			e, ok = z.wild[wildKey{parent, wildType}]
-		}
-		if !ok || e.expires <= v.now {
-			return false
-		}
-		wild = &e
 	default:
 		return false
 	}
 	m.Answer, m.Authority = nil, nil
 	left := z.soa.expires
-	if wild != nil {
-		left = wild.expires
-	}
 	for _, e := range used {
 		left = min(left, e.expires)
 	}
@@ -275,15 +262,55 @@ func (v *Validator) synthesize(m *resolver.Message, name, zone dnsname.Name, z *
 		m.Authority = append(m.Authority, resolver.RRset{Section: wire.Authority, Owner: []byte(e.owner), Type: t,
 			TTL: uint32(left - v.now), Records: e.records, Sigs: e.sigs, Sec: resolver.Secure, Rank: resolver.RankAuthAuthority})
 	}
-	if wild != nil {
-		m.Answer = []resolver.RRset{{Section: wire.Answer, Owner: []byte(name), Type: wildType, TTL: uint32(left - v.now),
-			Records: wild.records, Sigs: wild.sigs, Sec: resolver.Secure, Rank: resolver.RankAuthAnswer}}
-	} else {
-		set(&z.soa, dns.TypeSOA)
-	}
+	set(&z.soa, dns.TypeSOA)
 	for _, e := range used {
 		set(e, t)
 	}
 	v.explain(Step{Name: name, Type: m.QType, What: "denied by proofs at hand", Status: dnssec.Secure})
 	return true
+}
+
+// expand answers from a wildcard that was seen, if the next closer name is
+// denied: the wildcard's parent exists, so it is the closest encloser.
+func (v *Validator) expand(m *resolver.Message, name, zone dnsname.Name, z *aggZone) bool {
+	n := dnsname.Labels(name)
+	for k := n - 1; k >= dnsname.Labels(zone) && len(z.wild) > 0; k-- {
+		parent := dnsname.Skip(name, n-k)
+		t := m.QType
+		wild, ok := z.wild[wildKey{parent, t}]
+		if !ok {
+			t = dns.TypeCNAME
+			wild, ok = z.wild[wildKey{parent, t}]
+		}
+		if !ok || wild.expires <= v.now {
+			continue
+		}
+		next := dnsname.Skip(name, n-k-1)
+		d := &dnssec.Denial{Zone: zone}
+		b := dnssec.NewBudget()
+		b.Blocks = maxAggBlocks
+		i, found := z.find(next)
+		proof, proofType := at(z.nsec, i, found, v.now), dns.TypeNSEC
+		if proof == nil && len(z.nsec3) > 0 {
+			p, _ := dnssec.ParseNSEC3(z.nsec3[0].owner, z.nsec3[0].data, zone)
+			i, found := z.find3(dnssec.HashName(next, p.Salt, p.Iterations))
+			proof, proofType = at(z.nsec3, i, found, v.now), dns.TypeNSEC3
+		}
+		if proof == nil {
+			return false
+		}
+		d.Add(&dnssec.RRset{Name: proof.owner, Type: proofType, Data: [][]byte{proof.data}})
+		if d.Wildcard(name, k, &b).Status != dnssec.Secure {
+			return false
+		}
+		ttl := uint32(min(wild.expires, proof.expires) - v.now)
+		m.RCode = dns.RCodeSuccess
+		m.Answer = []resolver.RRset{{Section: wire.Answer, Owner: []byte(name), Type: t, TTL: ttl,
+			Records: wild.records, Sigs: wild.sigs, Sec: resolver.Secure, Rank: resolver.RankAuthAnswer}}
+		m.Authority = []resolver.RRset{{Section: wire.Authority, Owner: []byte(proof.owner), Type: proofType, TTL: ttl,
+			Records: proof.records, Sigs: proof.sigs, Sec: resolver.Secure, Rank: resolver.RankAuthAuthority}}
+		v.explain(Step{Name: name, Type: m.QType, What: "expanded from a wildcard at hand", Status: dnssec.Secure})
+		return true
+	}
+	return false
 }
