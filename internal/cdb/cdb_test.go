@@ -51,8 +51,15 @@ func build(t testing.TB, recs []pair, limit uint64) Reader {
 			t.Fatal(err)
 		}
 	}
+	size, err := w.Size()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := w.Finish(); err != nil {
 		t.Fatal(err)
+	}
+	if size != uint64(len(m.b)) {
+		t.Fatalf("Size said %d, the file has %d bytes", size, len(m.b))
 	}
 	return Reader(m.b)
 }

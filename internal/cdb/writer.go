@@ -170,6 +170,43 @@ func (w *Writer) appendBatch(b *Batch) error {
 	return err
 }
 
+// plan gives the number of slots of each table, and whether the file must have
+// the 64-bit form.
+func (w *Writer) plan() (slots [tables]uint64, wide bool) {
+	total := uint64(0)
+	for _, r := range w.runs {
+		for t := 0; t < tables; t++ {
+			slots[t] += 2 * uint64(r.off[t+1]-r.off[t])
+		}
+		total += 2 * uint64(len(r.entries))
+	}
+	return slots, w.pos+total*slotLen > w.limit
+}
+
+// Size is the length in bytes that the file will have if nothing is added any
+// more.
+func (w *Writer) Size() (uint64, error) {
+	if err := w.flush(); err != nil {
+		return 0, err
+	}
+	if err := w.start(); err != nil {
+		return 0, err
+	}
+	slots, wide := w.plan()
+	size := w.pos
+	for _, n := range slots {
+		if wide {
+			size += n * slotLen64
+		} else {
+			size += n * slotLen
+		}
+	}
+	if wide {
+		size += uint64(headerLen64)
+	}
+	return size, nil
+}
+
 // Finish writes the hash tables and the header. It neither syncs nor closes.
 func (w *Writer) Finish() error {
 	if err := w.flush(); err != nil {
@@ -178,21 +215,12 @@ func (w *Writer) Finish() error {
 	if err := w.start(); err != nil {
 		return err
 	}
-	var slots, base [tables]uint64
-	for _, r := range w.runs {
-		for t := 0; t < tables; t++ {
-			slots[t] += 2 * uint64(r.off[t+1]-r.off[t])
-		}
-	}
-	total := uint64(0)
-	for _, n := range slots {
-		total += n
-	}
-	wide := w.pos+total*slotLen > w.limit
+	slots, wide := w.plan()
 	width := uint64(slotLen)
 	if wide {
 		width = slotLen64
 	}
+	var base [tables]uint64
 	for t := range base {
 		base[t] = w.pos
 		w.pos += slots[t] * width

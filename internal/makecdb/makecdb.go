@@ -17,6 +17,7 @@ import (
 	"bulkhead/internal/mapfile"
 	"bulkhead/internal/prog"
 	"bulkhead/internal/tinydata"
+	"bulkhead/internal/zindex"
 )
 
 // Names of the files in the current directory.
@@ -35,9 +36,9 @@ type Source struct {
 
 // An Index lies beside data.cdb and belongs to exactly one.
 type Index interface {
-	// Write writes the index of the finished data.cdb, whose content is c, to
-	// f. An error means that there will be none.
-	Write(f io.Writer, c []byte, st os.FileInfo) error
+	// Write writes the index of the data.cdb that id tells, whose records are
+	// in c, to w. An error means that there will be none.
+	Write(w io.Writer, c []byte, id zindex.Identity) error
 }
 
 // Names of the index; the server makes it again by itself where it is missing
@@ -59,6 +60,7 @@ const (
 // there, and counts for nothing either.
 func Make(compile func(src *Source, w *cdb.Writer) error, index Index) error {
 	syscall.Umask(0o022)
+	start := time.Now()
 	f, err := os.Open(In)
 	if err != nil {
 		return prog.Fatal("unable to open "+In, err)
@@ -77,14 +79,41 @@ func Make(compile func(src *Source, w *cdb.Writer) error, index Index) error {
 	if err := compile(&Source{f, st.Size(), st.ModTime()}, w); err != nil {
 		return words(err)
 	}
-	if err := w.Finish(); err != nil {
+	size, err := w.Size()
+	if err != nil {
 		return words(&tinydata.WriteError{Err: err})
 	}
-	synced := make(chan error, 1) // the disk works while the index is made
-	go func() { synced <- out.Sync() }()
-	indexed := index != nil && writeIndex(out, index) == nil
-	if err := <-synced; err != nil {
+	// Size, inode and time of the finished file are settled before it is
+	// finished, so that the index can be made meanwhile. The time is that of
+	// the start: data that were edited since are newer, as make wants it.
+	records := int(w.Pos())
+	finished := make(chan error, 1)
+	go func() {
+		err := w.Finish()
+		if err == nil && index != nil {
+			err = os.Chtimes(Tmp, start, start)
+		}
+		if err == nil {
+			err = out.Sync()
+		}
+		finished <- err
+	}()
+	var id zindex.Identity
+	indexed := false
+	if st, err := out.Stat(); index != nil && err == nil {
+		id = identity(st)
+		id.Size, id.MTime = size, start.UnixNano()
+		indexed = writeIndex(out, records, index, id) == nil
+	}
+	if err := <-finished; err != nil {
 		return prog.Fatal("unable to create "+Tmp, err)
+	}
+	if indexed {
+		// a file system with coarse times gets no index
+		st, err := out.Stat()
+		if indexed = err == nil && identity(st) == id; !indexed {
+			os.Remove(IndexTmp)
+		}
 	}
 	if err := out.Close(); err != nil {
 		return prog.Fatal("unable to create "+Tmp, err)
@@ -100,9 +129,9 @@ func Make(compile func(src *Source, w *cdb.Writer) error, index Index) error {
 	return nil
 }
 
-// writeIndex makes the index of out, under its temporary name. A half-written
-// one is taken away again.
-func writeIndex(out *os.File, index Index) (err error) {
+// writeIndex makes the index of the first n bytes of out, under its temporary
+// name. A half-written one is taken away again.
+func writeIndex(out *os.File, n int, index Index, id zindex.Identity) (err error) {
 	f, err := os.OpenFile(IndexTmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return err
@@ -113,19 +142,23 @@ func writeIndex(out *os.File, index Index) (err error) {
 			os.Remove(IndexTmp)
 		}
 	}()
-	st, err := out.Stat()
-	if err != nil {
-		return err
-	}
-	c, err := mapfile.Map(out)
+	c, err := mapfile.MapPart(out, n)
 	if err != nil {
 		return err
 	}
 	defer mapfile.Unmap(c)
-	if err := index.Write(&early{File: f}, c, st); err != nil {
+	if err := index.Write(&early{File: f}, c, id); err != nil {
 		return err
 	}
 	return f.Sync()
+}
+
+func identity(st os.FileInfo) zindex.Identity {
+	id := zindex.Identity{Size: uint64(st.Size()), MTime: st.ModTime().UnixNano()}
+	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
+		id.Inode = sys.Ino
+	}
+	return id
 }
 
 // syncDir makes the rename last through a power cut where the file system

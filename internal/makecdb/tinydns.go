@@ -3,6 +3,7 @@ package makecdb
 import (
 	"io"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
@@ -14,8 +15,13 @@ import (
 	"bulkhead/internal/zindex"
 )
 
+// gcPercent keeps memory below the size of the data.cdb that is made: nearly
+// all of it is two tables without pointers, which cost little to look at.
+const gcPercent = 20
+
 // Tinydns makes tinydns's data.cdb, and data.idx beside it.
 func Tinydns() error {
+	debug.SetGCPercent(gcPercent)
 	x := &zoneIndex{b: zindex.NewBuilder()}
 	return Make(func(src *Source, w *cdb.Writer) error {
 		show := newProgress(src.Size)
@@ -41,19 +47,13 @@ func (x *zoneIndex) add(base uint64, b *cdb.Batch) {
 }
 
 // Write makes the index of the finished file.
-func (x *zoneIndex) Write(w io.Writer, c []byte, st os.FileInfo) error {
+func (x *zoneIndex) Write(w io.Writer, c []byte, id zindex.Identity) error {
 	if x.err != nil {
 		return x.err
 	}
-	return x.b.WriteTo(w, c, identity(st))
-}
-
-func identity(st os.FileInfo) zindex.Identity {
-	id := zindex.Identity{Size: uint64(st.Size()), MTime: st.ModTime().UnixNano()}
-	if sys, ok := st.Sys().(*syscall.Stat_t); ok {
-		id.Inode = sys.Ino
-	}
-	return id
+	b := x.b
+	x.b = nil // what the builder lets go of is free
+	return b.WriteTo(w, c, id)
 }
 
 // Progress is shown on a terminal only, and only when there is something to
@@ -102,15 +102,19 @@ func (p *progress) end() {
 // to be renamed. Without an index the server makes its own,
 // so failing is no error.
 func Reindex(f *os.File) {
-	if writeIndex(f, built{}) == nil {
+	st, err := f.Stat()
+	if err != nil {
+		return
+	}
+	if writeIndex(f, int(st.Size()), built{}, identity(st)) == nil {
 		syscall.Rename(IndexTmp, IndexOut)
 	}
 }
 
 type built struct{}
 
-func (built) Write(w io.Writer, c []byte, st os.FileInfo) error {
-	idx, err := zindex.Build(c, identity(st))
+func (built) Write(w io.Writer, c []byte, id zindex.Identity) error {
+	idx, err := zindex.Build(c, id)
 	if err == nil {
 		_, err = w.Write(idx)
 	}

@@ -28,6 +28,14 @@ func Map(f *os.File) ([]byte, error) {
 	return syscall.Mmap(int(f.Fd()), 0, int(st.Size()), syscall.PROT_READ, syscall.MAP_SHARED)
 }
 
+// MapPart maps the first n bytes of a file that has at least as many.
+func MapPart(f *os.File, n int) ([]byte, error) {
+	if n == 0 {
+		return []byte{}, nil
+	}
+	return syscall.Mmap(int(f.Fd()), 0, n, syscall.PROT_READ, syscall.MAP_SHARED)
+}
+
 // Unmap gives back what Map gave. Nobody may look at the bytes afterwards.
 func Unmap(b []byte) {
 	if len(b) > 0 {

@@ -36,7 +36,7 @@ const (
 // Builder collects records in file order and makes the index of them.
 type Builder struct {
 	seed    uint64
-	entries [parts][]entry
+	entries [parts]heap
 	parents names // every name that has a name below it
 	structs names // every owner of NS, SOA or DNAME
 	above   []uint32
@@ -62,6 +62,48 @@ type chainRec struct {
 	parent uint32
 	nsec3  bool
 	sig    bool
+}
+
+// heap is a list of entries that grows without being copied: the entries are
+// most of the memory that building takes.
+type heap struct {
+	full [][]entry
+	cur  []entry
+	n    int
+}
+
+// Block sizes, in entries.
+const (
+	firstBlock = 8
+	maxBlock   = 1024
+)
+
+func (h *heap) add(e entry) {
+	if len(h.cur) == cap(h.cur) {
+		if h.n > 0 {
+			h.full = append(h.full, h.cur)
+		}
+		h.cur = make([]entry, 0, min(max(firstBlock, 2*cap(h.cur)), maxBlock))
+	}
+	h.cur = append(h.cur, e)
+	h.n++
+}
+
+// all calls f for every entry in the order of adding, until it fails.
+func (h *heap) all(f func(e *entry) error) error {
+	for _, block := range h.full {
+		for i := range block {
+			if err := f(&block[i]); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range h.cur {
+		if err := f(&h.cur[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // names gives small numbers, from 1, to distinct names.
@@ -187,7 +229,7 @@ func (b *Builder) Add(pos uint64, key, data []byte) error {
 	} else if r.Type == dns.TypeNS || r.Type == dns.TypeSOA || r.Type == dns.TypeDNAME {
 		b.structural(name, h, p, pos, &r)
 	}
-	b.entries[h>>56] = append(b.entries[h>>56], entry{h, pos | uint64(r.Type)<<recTypeBit | flags<<recFlagsBit, p, uint8(len(name))})
+	b.entries[h>>56].add(entry{h, pos | uint64(r.Type)<<recTypeBit | flags<<recFlagsBit, p, uint8(len(name))})
 	return nil
 }
 
@@ -248,7 +290,7 @@ func (b *Builder) WriteTo(w io.Writer, c []byte, id Identity) error {
 func (b *Builder) finish(c []byte, id Identity, try int) ([]byte, error) {
 	total := b.parents.len()
 	for i := range b.entries {
-		total += len(b.entries[i])
+		total += b.entries[i].n
 	}
 	idx, err := b.layout(c, id, uint64(total)/2+1)
 	if err == errCrowded {
@@ -313,15 +355,14 @@ func (b *Builder) layout(c []byte, id Identity, buckets uint64) ([]byte, error) 
 	}
 	for p := range b.entries {
 		extras = extras[:0]
-		for i := range b.entries[p] {
-			e := &b.entries[p][i]
+		err := b.entries[p].all(func(e *entry) error {
 			at, found, err := place(e.hash, e.parent, e.len, func(w1 uint64) bool {
 				// Same hash, parent and length, yet perhaps another name.
 				return (w1&FlagWild != 0) == (e.rec>>recFlagsBit&recWild != 0) &&
 					string(keyAt(c, w1&posMask)) == string(keyAt(c, e.rec&posMask))
 			})
 			if err != nil {
-				return nil, err
+				return err
 			}
 			w1 := le.Uint64(idx[at+8:])
 			if found {
@@ -347,7 +388,12 @@ func (b *Builder) layout(c []byte, id Identity, buckets uint64) ([]byte, error) 
 				w1 |= FlagSigs
 			}
 			le.PutUint64(idx[at+8:], w1)
+			return nil
+		})
+		if err != nil {
+			return nil, err
 		}
+		b.entries[p] = heap{} // free, for what the index takes from here on
 		slices.SortStableFunc(extras, func(a, b extra) int { return cmp.Compare(a.slot, b.slot) })
 		for i := 0; i < len(extras); {
 			j := i
