@@ -45,6 +45,7 @@ type Engine struct {
 	out     Answer
 	outBuf  []byte
 	entry   Entry
+	old     Entry
 	event   Event
 	in      parser
 	pack    []byte

@@ -401,8 +401,8 @@ func (x *exchange) giveUp() {
 	if code == 0 {
 		code = dns.EDENoReachableAuthority
 	}
-	ws := x.waiters
-	x.waiters = nil
+	ws := x.waiters // nobody joins an exchange that is closed
+	x.waiters = ws[:0]
 	for _, t := range ws {
 		t.x = nil
 	}
@@ -644,8 +644,8 @@ func (x *exchange) receive(s *send, msg []byte) {
 	if e.ev != nil && w.class != classNXDomain {
 		e.logRecords(x, from)
 	}
-	ws := x.waiters
-	x.waiters = nil
+	ws := x.waiters // nobody joins an exchange that is closed
+	x.waiters = ws[:0]
 	for _, t := range ws {
 		t.x = nil
 	}

@@ -966,8 +966,8 @@ func (e *Engine) storeReferral(t *task, w *response) {
 }
 
 func (e *Engine) sameDelegation(w *response) bool {
-	var old Entry
-	return e.cache.Get(&old, KindDelegation, 0, w.cut) && old.Expires > e.now.Seconds() &&
+	old := &e.old
+	return e.cache.Get(old, KindDelegation, 0, w.cut) && old.Expires > e.now.Seconds() &&
 		string(old.Records) == string(w.ns) && string(old.Proof) == string(w.glue)
 }
 
