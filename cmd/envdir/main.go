@@ -9,11 +9,13 @@ import (
 	"bulkhead/internal/child"
 	"bulkhead/internal/envdir"
 	"bulkhead/internal/prog"
+	"bulkhead/internal/sigentry"
 )
 
 func main() { prog.Main("envdir", run) }
 
 func run(args []string) error {
+	sigentry.Restore()
 	if len(args) < 2 {
 		// 111 here, alone among the programs (compat: daemontools.md section 13)
 		return &prog.Error{Code: prog.ExitTemporary, Line: "usage: envdir dir child"}

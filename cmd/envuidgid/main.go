@@ -11,11 +11,13 @@ import (
 	"bulkhead/internal/child"
 	"bulkhead/internal/posix"
 	"bulkhead/internal/prog"
+	"bulkhead/internal/sigentry"
 )
 
 func main() { prog.Main("envuidgid", run) }
 
 func run(args []string) error {
+	sigentry.Restore()
 	if len(args) < 2 {
 		return prog.Usage("envuidgid account child")
 	}

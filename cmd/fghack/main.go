@@ -11,6 +11,7 @@ import (
 	"bulkhead/internal/child"
 	"bulkhead/internal/posix"
 	"bulkhead/internal/prog"
+	"bulkhead/internal/sigentry"
 )
 
 // copies of the pipe's write end that the child gets besides the original: a
@@ -21,6 +22,7 @@ const copies = 30
 func main() { prog.Main("fghack", run) }
 
 func run(args []string) error {
+	sigentry.Restore()
 	if len(args) < 1 {
 		return prog.Usage("fghack child")
 	}

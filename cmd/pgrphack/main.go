@@ -10,11 +10,13 @@ import (
 
 	"bulkhead/internal/child"
 	"bulkhead/internal/prog"
+	"bulkhead/internal/sigentry"
 )
 
 func main() { prog.Main("pgrphack", run) }
 
 func run(args []string) error {
+	sigentry.Restore()
 	if len(args) < 1 {
 		return prog.Usage("pgrphack child")
 	}

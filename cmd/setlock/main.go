@@ -10,6 +10,7 @@ import (
 	"bulkhead/internal/getopt"
 	"bulkhead/internal/posix"
 	"bulkhead/internal/prog"
+	"bulkhead/internal/sigentry"
 )
 
 const usage = "setlock [ -nNxX ] file program [ arg ... ]"
@@ -17,6 +18,7 @@ const usage = "setlock [ -nNxX ] file program [ arg ... ]"
 func main() { prog.Main("setlock", run) }
 
 func run(args []string) error {
+	sigentry.Restore()
 	wait, quiet := true, false
 	opts := getopt.New(args, "nNxX")
 	for c := opts.Next(); c != 0; c = opts.Next() {

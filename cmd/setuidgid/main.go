@@ -10,11 +10,13 @@ import (
 	"bulkhead/internal/account"
 	"bulkhead/internal/child"
 	"bulkhead/internal/prog"
+	"bulkhead/internal/sigentry"
 )
 
 func main() { prog.Main("setuidgid", run) }
 
 func run(args []string) error {
+	sigentry.Restore()
 	if len(args) < 2 {
 		return prog.Usage("setuidgid account child")
 	}

@@ -9,6 +9,7 @@ import (
 	"bulkhead/internal/getopt"
 	"bulkhead/internal/prog"
 	"bulkhead/internal/rlimit"
+	"bulkhead/internal/sigentry"
 )
 
 const usage = "softlimit [-a allbytes] [-c corebytes] [-d databytes] [-f filebytes] [-l lockbytes] [-m membytes]" +
@@ -17,6 +18,7 @@ const usage = "softlimit [-a allbytes] [-c corebytes] [-d databytes] [-f filebyt
 func main() { prog.Main("softlimit", run) }
 
 func run(args []string) error {
+	sigentry.Restore()
 	if rlimit.Probe(args) {
 		return rlimit.RunProbe(args)
 	}

@@ -7,11 +7,13 @@ package main
 import (
 	"bulkhead/internal/prog"
 	"bulkhead/internal/service"
+	"bulkhead/internal/sigentry"
 )
 
 func main() { prog.Main("supervise", run) }
 
 func run(args []string) error {
+	sigentry.Restore()
 	if service.IsStub() {
 		return service.RunStub(args)
 	}

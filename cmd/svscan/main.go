@@ -9,11 +9,13 @@ import (
 
 	"bulkhead/internal/prog"
 	"bulkhead/internal/scanner"
+	"bulkhead/internal/sigentry"
 )
 
 func main() { prog.Main("svscan", run) }
 
 func run(args []string) error {
+	sigentry.Restore()
 	if len(args) > 0 {
 		if err := syscall.Chdir(args[0]); err != nil {
 			return prog.Fatal("unable to chdir to "+args[0], err)

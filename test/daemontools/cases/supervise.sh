@@ -7,7 +7,7 @@ for f in control lock ok status; do stat -c '%n %a %F' s/supervise/$f; done; sta
 wc -c < s/supervise/status; od -An -tx1 -j0 -N5 s/supervise/status; od -An -tx1 -j16 s/supervise/status
 pid=$(svstat s | sed 's/.*pid \([0-9]*\).*/\1/'); [ "$(od -An -tu4 -j12 -N4 s/supervise/status | tr -d ' ')" = $pid ] && echo little-endian
 ls /proc/$pid/fd | sort -n | head -3 | tr '\n' ' '; ls -l /proc/$pid/fd | grep -c supervise; tr '\0' ' ' < /proc/$pid/cmdline; echo
-readlink /proc/$pid/cwd | sed 's/.*\///'; grep -E 'Sig(Blk|Cgt)' /proc/$pid/status
+readlink /proc/$pid/cwd | sed 's/.*\///'; grep -E 'Sig(Blk|Ign|Cgt)' /proc/$pid/status
 [ "$(cut -d' ' -f5 /proc/$pid/stat)" = "$(cut -d' ' -f5 /proc/$p/stat)" ] && echo same group
 show supervise s
 svc -p s; try says s paused; svstat s; od -An -tx1 -j16 s/supervise/status; svc -c s; try sh -c '! svstat s | grep paused'; svstat s
