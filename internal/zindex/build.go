@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"math/bits"
+	"runtime/debug"
 	"slices"
 
 	"bulkhead/internal/cdb"
@@ -15,6 +16,15 @@ import (
 // parts is the number of hash ranges that entries are collected in, so that
 // the table is filled range by range within the processor's cache.
 const parts = 256
+
+// With very many records the entries and the index would double the memory; as
+// the entries are used up from one end while the index fills from the same
+// end, what is free goes back to the system every few parts. Each time costs a
+// garbage collection of a few milliseconds.
+const (
+	manyRecords  = 2_000_000
+	releaseEvery = 32 // parts
+)
 
 // seeds are tried in turn. A data file could be made to collide under one.
 var seeds = [...]uint64{0x243F6A8885A308D3, 0x13198A2E03707344, 0xA4093822299F31D0, 0x082EFA98EC4E6C89}
@@ -346,6 +356,9 @@ func (b *Builder) layout(c []byte, id Identity, buckets uint64) ([]byte, error) 
 		}
 		return 0, false, errCrowded
 	}
+	if b.records > manyRecords {
+		debug.FreeOSMemory() // what the compiler no longer needs
+	}
 	var extras []extra
 	var words []uint64 // the lists
 	byPart := make([][]uint32, parts)
@@ -394,6 +407,9 @@ func (b *Builder) layout(c []byte, id Identity, buckets uint64) ([]byte, error) 
 			return nil, err
 		}
 		b.entries[p] = heap{} // free, for what the index takes from here on
+		if b.records > manyRecords && p%releaseEvery == releaseEvery-1 {
+			debug.FreeOSMemory()
+		}
 		slices.SortStableFunc(extras, func(a, b extra) int { return cmp.Compare(a.slot, b.slot) })
 		for i := 0; i < len(extras); {
 			j := i
