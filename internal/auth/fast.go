@@ -48,21 +48,23 @@ const (
 
 // tail is the end of a message.
 type tail struct {
-	gen     uint64
-	zone    uint32
-	kind    tailKind
-	do      bool
-	usable  bool
-	n       int
-	counts  [3]uint16 // authority, additional; [0] unused
-	nfix    int
-	nname   int
-	fix     [tailFixes]fix
-	names   [tailNames][]byte // labels with length bytes, into buf or the data
-	zoneLen int
-	buf     [tailLen]byte
-	labels  [tailLen]byte
+	gen    uint64
+	zone   uint32
+	kind   tailKind
+	do     bool
+	usable bool
+	n      int
+	counts [3]uint16 // authority, additional; [0] unused
+	nfix   int
+	nname  int
+	fix    [tailFixes]fix
+	names  [tailNames][]byte // labels with length bytes, into buf or the data
+	buf    [tailLen]byte
+	labels [tailLen]byte
 }
+
+// noTail is the tail of answers that have none.
+var noTail = tail{usable: true}
 
 // fix is a compression pointer at off of the tail. Its target is an offset
 // into the zone's name in the question, or into the tail.
@@ -159,12 +161,14 @@ func (a *Answerer) fastAnswer(dst []byte) ([]byte, bool) {
 		slot++
 	}
 	t := &a.fast.tails[slot%tailSlots]
-	if t.gen != a.data.Generation || t.zone != zoneID || t.kind != kind || t.do != q.DO {
+	if kind == tailNS && q.DO && s.Node.Has(zindex.FlagSigs) {
+		t = &noTail // signed answers carry no optional records
+	} else if t.gen != a.data.Generation || t.zone != zoneID || t.kind != kind || t.do != q.DO {
 		a.makeTail(t, &s, zoneID, kind)
 	}
 	// The label below the zone must not stand in the tail: then names there
 	// would be compressed otherwise, or be the question's own.
-	rel := len(q.Name) - t.zoneLen
+	rel := len(q.Name) - s.Node.NameLen()
 	if !t.usable || rel < 1 {
 		return dst, false
 	}
@@ -276,7 +280,7 @@ func (a *Answerer) fastAnswer(dst []byte) ([]byte, bool) {
 					typ = dns.TypeRRSIG
 				}
 				// owner: its labels down to the zone's name in the question
-				msg = append(msg, owner[:len(owner)-t.zoneLen]...)
+				msg = append(msg, owner[:len(owner)-s.Node.NameLen()]...)
 				msg = append(msg, 0xC0|byte(zoneAt>>8), byte(zoneAt))
 				msg = append(msg, byte(typ>>8), byte(typ), 0, byte(dns.ClassIN))
 				msg = binary.BigEndian.AppendUint32(msg, r.TTL)
@@ -306,7 +310,7 @@ func appendRR(msg []byte, t dns.Type, ttl uint32, data []byte) []byte {
 // name in it resembles, and takes note of its pointers.
 func (a *Answerer) makeTail(t *tail, s *zindex.Struct, zoneID uint32, kind tailKind) {
 	zone := a.data.Name(s)
-	*t = tail{gen: a.data.Generation, zone: zoneID, kind: kind, do: a.q.DO, zoneLen: len(zone)}
+	*t = tail{gen: a.data.Generation, zone: zoneID, kind: kind, do: a.q.DO}
 	if len(zone) > maxFastName-16 {
 		return
 	}

@@ -266,7 +266,10 @@ func (a *Answerer) positive(p *place, haveNS bool) bool {
 	m := b.Mark()
 	n := len(a.targets)
 	ok := true
-	if !haveNS {
+	// Answers with signatures leave the name servers out: with their own
+	// signatures they would be most of the message (RFC 4035, section 3.1.1,
+	// asks for those of the records that are there).
+	if !haveNS && !(a.q.DO && p.zone.Node.Has(zindex.FlagSigs)) {
 		ok = a.nameservers(p, &p.zone, nil)
 	}
 	if ok = ok && a.denials(); !ok {

@@ -60,7 +60,8 @@ type Question struct {
 	DO     bool   // RFC 3225
 	TCP    bool
 
-	Hash    uint64 // the program's own, see Preparer
+	Hash    uint64 // the program's own, as is Ahead; see server.Preparer
+	Ahead   uint64
 	Hashed  bool
 	qname   [dns.MaxName]byte
 	name    [dns.MaxName]byte

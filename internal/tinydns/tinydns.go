@@ -72,7 +72,12 @@ func (p *program) Prepare(q []content.Question, ok []bool) {
 	}
 	for i := range q {
 		if ok[i] {
-			sum += uint64(d.TouchRecord(q[i].Hash))
+			q[i].Ahead = uint64(d.TouchNode(q[i].Hash))
+		}
+	}
+	for i := range q {
+		if ok[i] {
+			sum += uint64(d.TouchRecord(zindex.Ahead(q[i].Ahead)))
 		}
 	}
 	p.touch = sum

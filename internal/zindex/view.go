@@ -86,20 +86,41 @@ func (v *View) Touch(h uint64) uint64 {
 	return binary.LittleEndian.Uint64(v.idx[v.slots+int(bk)*bucketSlots*slotLen+8:])
 }
 
-// TouchRecord does the same for the record of the first slot whose tag fits.
-func (v *View) TouchRecord(h uint64) byte {
+// Ahead is what TouchNode found for TouchRecord to read.
+type Ahead uint64
+
+// TouchNode goes on where Touch ended: it reads what the first slot whose tag
+// fits points to, the record or the list of records.
+func (v *View) TouchNode(h uint64) Ahead {
 	bk, _ := bits.Mul64(h, v.buckets)
 	at := v.slots + int(bk)*bucketSlots*slotLen
-	for end := at + 2*bucketSlots*slotLen; at < end; at += slotLen {
-		if binary.LittleEndian.Uint32(v.idx[at:]) == uint32(h) {
-			w1 := binary.LittleEndian.Uint64(v.idx[at+8:])
-			if pos := w1 & posMask; w1&FlagMulti == 0 && pos < uint64(len(v.cdb)) {
-				return v.cdb[pos]
+	for end := at + bucketSlots*slotLen; at < end; at += slotLen {
+		if binary.LittleEndian.Uint32(v.idx[at:]) != uint32(h) {
+			continue
+		}
+		w1 := binary.LittleEndian.Uint64(v.idx[at+8:])
+		pos := w1 & posMask
+		if w1&FlagMulti == 0 {
+			if pos < uint64(len(v.cdb)) {
+				return Ahead(v.cdb[pos]) << 63 >> 63 // 0 or 1: not past the header, so TouchRecord reads nothing far
 			}
 			return 0
 		}
+		if i := v.lists + int(pos+1)*wordLen; i+wordLen <= len(v.idx) {
+			return Ahead(binary.LittleEndian.Uint64(v.idx[i:]) & posMask)
+		}
+		return 0
 	}
 	return 0
+}
+
+// TouchRecord reads the first record of a list, and the next cache lines, where
+// further records of the name usually are.
+func (v *View) TouchRecord(a Ahead) (x byte) {
+	if a != 0 && uint64(a)+192 < uint64(len(v.cdb)) {
+		x = v.cdb[a] ^ v.cdb[a+64] ^ v.cdb[a+128] ^ v.cdb[a+192]
+	}
+	return x
 }
 
 // Find looks up a lower-case name whose Hash is h.

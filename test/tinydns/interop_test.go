@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -158,7 +159,9 @@ func view(msg []byte, typ dns.Type) string {
 		dnsname.Lower(owner)
 		lines = append(lines, fmt.Sprintf("%d %s %d %s %x\n", r.Section, dnsname.AppendText(nil, owner), r.TTL, r.Type, dnsname.Lower(data)))
 	}
+	// Both send a record twice when an alias at a wildcard leads to itself.
 	sort.Strings(lines)
+	lines = slices.Compact(lines)
 	return fmt.Sprintf("%s aa=%v\n%s", c.Header.RCode(), aa, strings.Join(lines, ""))
 }
 
