@@ -1,0 +1,220 @@
+// Cachebench measures recursive servers over a closed network of authorities
+// that it makes itself: ours beside unbound, knot-resolver, pdns-recursor,
+// named and the original dnscache. scripts/bench-cache starts it in a network
+// namespace of its own.
+//
+//	main.go       the order of runs, the table
+//	peers.go      how each server is configured and started
+//	authority.go  the Internet: 2 roots, 50 TLDs, 10,000 zones on 600 addresses
+//	load.go       questions, answers, latencies
+//
+// Authorities and load run on one core, the server alone on the other. Every
+// figure is taken of all servers in turn before the next round begins, so that
+// a busy neighbour meets all alike; compare within a round.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sort"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+var (
+	binDir  = flag.String("bin", "bin", "folder of our programs")
+	peerDir = flag.String("peers", "", "folder that scripts/peers printed")
+	rounds  = flag.Int("rounds", 3, "rounds")
+	names   = flag.Int("names", 20000, "names of a cold run")
+	sets    = flag.Int("rrsets", 250000, "RRsets of the memory run")
+	window  = flag.Int("window", 100, "questions outstanding")
+	seconds = flag.Int("seconds", 2, "length of a hit run")
+	only    = flag.String("only", "", "servers, separated by commas")
+	tests   = flag.String("tests", "hit,cold,delay,loss,memory,restart", "tests, separated by commas")
+	role    = flag.String("role", "", "internal")
+	quick   = flag.Bool("quick", false, "a smoke test: ours only, one small round")
+)
+
+// result is what one run of one server gave.
+type result map[string]float64
+
+func main() {
+	flag.Parse()
+	if d, err := filepath.Abs(*binDir); err == nil {
+		*binDir = d // servers start in folders of their own
+	}
+	if *role == "authority" {
+		authority()
+		return
+	}
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "cachebench: fatal:", err)
+		os.Exit(111)
+	}
+}
+
+func run() error {
+	if *quick {
+		*rounds, *names, *sets, *seconds, *only = 1, 2000, 2000, 1, "bulkhead"
+	}
+	for _, args := range [][]string{{"link", "set", "lo", "up"}, {"route", "add", "local", "10.53.0.0/16", "dev", "lo"},
+		{"route", "add", "local", "10.54.0.0/16", "dev", "lo"}, {"route", "add", "local", "10.55.0.0/16", "dev", "lo"}, {"route", "add", "local", "10.56.0.0/16", "dev", "lo"}} {
+		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("ip %s: %s (run through scripts/bench-cache)", strings.Join(args, " "), out)
+		}
+	}
+	net, err := startAuthority()
+	if err != nil {
+		return err
+	}
+	defer net.stop()
+	pin(loadCPU)
+	var list []*peer
+	for _, p := range allPeers() {
+		if *only == "" || strings.Contains(","+*only+",", ","+p.name+",") {
+			if p.available() {
+				list = append(list, p)
+			} else {
+				fmt.Printf("%s is not here\n", p.name)
+			}
+		}
+	}
+	all := map[string]map[string][]result{}
+	for round := 1; round <= *rounds; round++ {
+		for _, test := range strings.Split(*tests, ",") {
+			for _, p := range list {
+				r, err := one(p, test, net)
+				if err != nil {
+					fmt.Printf("round %d %-8s %-15s %v\n", round, test, p.name, err)
+					continue
+				}
+				if all[test] == nil {
+					all[test] = map[string][]result{}
+				}
+				all[test][p.name] = append(all[test][p.name], r)
+				fmt.Printf("round %d %-8s %-15s %s\n", round, test, p.name, r)
+			}
+		}
+	}
+	fmt.Printf("\nmedians of %d rounds, %d CPUs\n", *rounds, runtime.NumCPU())
+	for _, test := range strings.Split(*tests, ",") {
+		fmt.Printf("\n%s\n", test)
+		for _, p := range list {
+			if rs := all[test][p.name]; len(rs) > 0 {
+				fmt.Printf("  %-15s %s\n", p.name, median(rs))
+			}
+		}
+	}
+	return nil
+}
+
+func (r result) String() string {
+	var ks []string
+	for k := range r {
+		ks = append(ks, k)
+	}
+	sort.Strings(ks)
+	var b strings.Builder
+	for _, k := range ks {
+		v := fmt.Sprintf("%.2f", r[k])
+		if r[k] >= 100 {
+			v = fmt.Sprintf("%.0f", r[k])
+		}
+		fmt.Fprintf(&b, "%s %s  ", k, v)
+	}
+	return strings.TrimSpace(b.String())
+}
+
+func median(rs []result) result {
+	m := result{}
+	for k := range rs[0] {
+		var v []float64
+		for _, r := range rs {
+			v = append(v, r[k])
+		}
+		sort.Float64s(v)
+		m[k] = v[len(v)/2]
+	}
+	return m
+}
+
+// one runs one test of one server, from its start with an empty cache.
+func one(p *peer, test string, net *network) (result, error) {
+	net.set(0, 0, 0)
+	s, err := p.start()
+	if err != nil {
+		return nil, err
+	}
+	defer s.stop()
+	r := result{}
+	switch test {
+	case "hit":
+		hot := questions(1000, 0)
+		load(hot, 1, *window, 0)
+		cpu := s.cpu()
+		l := load(hot, 0, 64, time.Duration(*seconds)*time.Second)
+		r["answers/s"] = float64(l.answered) / l.took.Seconds()
+		r["cpu us"] = float64((s.cpu() - cpu).Microseconds()) / float64(max(1, l.answered))
+		// what the server's core could do, when the load's core could keep it busy
+		r["answers/s of its core"] = 1e6 / max(r["cpu us"], 1e-9)
+		r["success %"] = l.success()
+	case "cold", "delay", "loss":
+		switch test {
+		case "delay":
+			net.set(10*time.Millisecond, 5*time.Millisecond, 0)
+		case "loss":
+			net.set(0, 0, 0.01)
+		}
+		asked := net.asked()
+		cpu := s.cpu()
+		l := load(questions(*names, 1), 1, *window, 0)
+		n := float64(max(1, l.answered))
+		r["questions/s"] = float64(l.answered) / l.took.Seconds()
+		r["cpu us"] = float64((s.cpu() - cpu).Microseconds()) / n
+		r["packets"] = float64(net.asked()-asked) / n
+		r["p50 ms"], r["p99 ms"] = l.quantile(0.5), l.quantile(0.99)
+		r["success %"] = l.success()
+	case "memory":
+		load(questions(100, 0), 1, *window, 0)
+		before := s.memory()
+		l := load(questions(*sets, 2), 1, *window, 0)
+		r["MB per million"] = float64(s.memory()-before) / float64(max(1, l.answered))
+		r["success %"] = l.success()
+	case "restart":
+		r["first answer ms"] = float64(s.ready.Microseconds()) / 1000
+		if p.persistent {
+			l := load(questions(*sets, 2), 1, *window, 0)
+			s.stop()
+			if s, err = p.restart(); err != nil {
+				return nil, err
+			}
+			defer s.stop()
+			r["restart ms"] = float64(s.ready.Microseconds()) / 1000
+			r["entries"] = float64(l.answered)
+			asked := net.asked()
+			l = load(questions(1000, 2), 1, *window, 0)
+			r["kept %"] = 100 * (1 - float64(net.asked()-asked)/1000)
+		}
+	default:
+		return nil, fmt.Errorf("no such test")
+	}
+	return r, nil
+}
+
+// The two cores.
+const (
+	loadCPU   = 0
+	serverCPU = 1
+)
+
+func pin(cpu int) {
+	var set unix.CPUSet
+	set.Set(cpu % runtime.NumCPU())
+	unix.SchedSetaffinity(0, &set)
+}
