@@ -684,6 +684,9 @@ func (e *Engine) logRecords(x *exchange, from netip.AddrPort) {
 		return cmp.Compare(i, j)
 	})
 	q := x.question()
+	if q != nil && q.Trace {
+		e.explain(q, x, from)
+	}
 	for k := 0; k < len(p.order); {
 		r := &p.recs[p.order[k]]
 		n := 0
@@ -721,5 +724,51 @@ func (e *Engine) logRecords(x *exchange, from netip.AddrPort) {
 			e.motion += uint64(size)
 		}
 		k += n
+	}
+}
+
+// explain says of every record of a response what became of it, and by which
+// rule.
+func (e *Engine) explain(q *Question, x *exchange, from netip.AddrPort) {
+	p := &e.in
+	w := &p.resp
+	among := func(sets []RRset, r *record) bool {
+		for i := range sets {
+			if s := &sets[i]; s.Section == r.section && string(s.Owner) == string(p.names[r.owner]) &&
+				(s.Type == r.typ || r.typ == dns.TypeRRSIG && len(s.Sigs) > 0) {
+				return true
+			}
+		}
+		return false
+	}
+	for i := range p.recs {
+		r := &p.recs[i]
+		kind, why := EventDrop, "not what was asked for"
+		switch {
+		case !r.in:
+			why = "outside the bailiwick of " + dnsname.Name(x.zoneName()).Text()
+		case r.section == wire.Answer && among(w.msg.Answer, r):
+			kind, why = EventAccept, "answers the question, or is an alias on the way"
+		case r.section == wire.Authority && among(w.msg.Authority, r):
+			kind, why = EventAccept, "proof of absence, SOA or DS"
+		case w.class == classReferral && r.section == wire.Authority && r.typ == dns.TypeNS && string(p.names[r.owner]) == string(w.cut):
+			kind, why = EventAccept, "delegation"
+		case w.class == classReferral && r.section == wire.Additional:
+			why = "address of no server of the delegation, or too many"
+			for name, rest, ok := w.ns.Next(); ok; name, rest, ok = rest.Next() {
+				if _, addr := address(r.typ, r.data); addr && dnsname.Equal(name, p.names[r.owner]) {
+					kind, why = EventAccept, "address of a server of the delegation, for reaching it alone"
+				}
+			}
+		case r.section == wire.Additional:
+			why = "additional data are no answers (RFC 2181, section 5.4.1)"
+		case r.section == wire.Authority && r.typ == dns.TypeNS:
+			why = "names of servers without a delegation"
+			if w.aa && string(p.names[r.owner]) == string(x.zoneName()) {
+				kind, why = EventAccept, "the zone's own servers, should the parent's fail"
+			}
+		}
+		e.emit(Event{Kind: kind, Question: q, Server: from, TTL: r.ttl, Type: r.typ, Name: p.names[r.owner],
+			Control: x.zoneName(), Data: r.data, Reason: why})
 	}
 }

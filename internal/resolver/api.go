@@ -314,7 +314,7 @@ const (
 
 	EventAccept    // a record of a response was believed: Reason names the rule
 	EventDrop      // a record or a whole response was not: Reason
-	EventChoose    // Server was chosen: Reason, RTT in Data's place
+	EventChoose    // a packet goes to Server: Type Name Control RTT (smoothed, 0 unknown) Reason (how)
 	EventTimeout   // Server did not answer in time
 	EventRetry     // the same server is asked otherwise: Reason (TCP, no EDNS, ...)
 	EventStale     // stale data are served: Type Name

@@ -51,7 +51,6 @@ type Engine struct {
 	pack    []byte
 	query   []byte
 	options []byte
-	addrs   []netip.AddrPort
 	proof   []byte
 	last    netip.AddrPort
 	closed  []*exchange

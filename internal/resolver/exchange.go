@@ -314,8 +314,20 @@ func (x *exchange) sendTo(i int) bool {
 		x.drop(s, false)
 		return false
 	}
-	if x.attempts == 1 {
-		e.addrs = append(e.addrs[:0], c.addr)
+	if e.ev != nil {
+		how := "UDP"
+		switch {
+		case s.tcp:
+			how = "TCP"
+		case !s.edns:
+			how = "UDP, no EDNS"
+		case v.deadTill > e.now:
+			how = "UDP, to see whether it is back"
+		case v.srtt == 0:
+			how = "UDP, never asked before"
+		}
+		e.emit(Event{Kind: EventChoose, Question: x.question(), Type: x.typ, Name: x.qname(), Control: x.zoneName(), Server: c.addr,
+			RTT: v.srtt, Reason: how})
 	}
 	wait := tcpTimeout
 	if !s.tcp {
@@ -641,8 +653,12 @@ func (x *exchange) receive(s *send, msg []byte) {
 	}
 	from := c.addr
 	e.storeOwnNS(x, w)
-	if e.ev != nil && w.class != classNXDomain {
-		e.logRecords(x, from)
+	if e.ev != nil {
+		if w.class != classNXDomain {
+			e.logRecords(x, from)
+		} else if q := x.question(); q != nil && q.Trace {
+			e.explain(q, x, from)
+		}
 	}
 	ws := x.waiters // nobody joins an exchange that is closed
 	x.waiters = ws[:0]
