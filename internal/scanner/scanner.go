@@ -41,17 +41,20 @@ type half struct {
 	crashed bool      // it did not leave by itself, so it comes back before the next pass
 }
 
+// id is what makes two names one service.
+type id struct{ dev, ino uint64 }
+
 type service struct {
-	dev, ino uint64
-	name     string
-	listed   bool // seen in the present pass
-	logged   bool
-	r, w     int // the pipe to the logger, -1 when closed
-	main     half
-	log      half
-	drainBy  time.Time // while stopping: until when the logger may read on
-	told     bool      // while stopping: main's supervise knows
-	toldLog  bool
+	id      id
+	name    string
+	listed  bool // seen in the present pass
+	logged  bool
+	r, w    int // the pipe to the logger, -1 when closed
+	main    half
+	log     half
+	drainBy time.Time // while stopping: until when the logger may read on
+	told    bool      // while stopping: main's supervise knows
+	toldLog bool
 }
 
 // stopping is how far an orderly stop is.
@@ -66,6 +69,7 @@ const (
 // Scanner watches the working directory.
 type Scanner struct {
 	services  []*service
+	byID      map[id]*service
 	byPid     map[int]*service
 	sigRead   int
 	inotify   int
@@ -80,7 +84,7 @@ type Scanner struct {
 
 // Run scans for ever, or until TERM, INT or QUIT. The result is the exit code.
 func Run() (int, error) {
-	s := &Scanner{byPid: map[int]*service{}, mainName: os.Getenv("SVSCAN_MAIN"), rescan: time.Now()}
+	s := &Scanner{byID: map[id]*service{}, byPid: map[int]*service{}, mainName: os.Getenv("SVSCAN_MAIN"), rescan: time.Now()}
 	notify := os.Getenv("NOTIFY_SOCKET")
 	for _, v := range os.Environ() {
 		if !strings.HasPrefix(v, "NOTIFY_SOCKET=") { // it is for svscan, not for services
@@ -123,7 +127,8 @@ func (s *Scanner) catchSignals() error {
 	syscall.SetNonblock(w, true)
 	s.sigRead = r
 	ch := make(chan os.Signal, 64)
-	for _, sig := range []syscall.Signal{syscall.SIGCHLD, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGALRM} {
+	for _, sig := range []syscall.Signal{syscall.SIGCHLD, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP,
+		syscall.SIGALRM, syscall.SIGPIPE} { // PIPE: a lost standard error is no reason to die
 		if !signal.Ignored(sig) {
 			signal.Notify(ch, sig)
 		}
@@ -328,9 +333,10 @@ func (s *Scanner) entry(name string) {
 	if st.Mode&syscall.S_IFMT != syscall.S_IFDIR {
 		return
 	}
-	sv := s.find(uint64(st.Dev), st.Ino)
+	key := id{uint64(st.Dev), st.Ino}
+	sv := s.byID[key]
 	if sv == nil {
-		if sv = s.adopt(name, &st); sv == nil {
+		if sv = s.adopt(name, key); sv == nil {
 			return
 		}
 	}
@@ -344,23 +350,14 @@ func (s *Scanner) entry(name string) {
 	}
 }
 
-func (s *Scanner) find(dev, ino uint64) *service {
-	for _, sv := range s.services {
-		if sv.ino == ino && sv.dev == dev {
-			return sv
-		}
-	}
-	return nil
-}
-
 // adopt takes a directory on as a service. Whether it is logged is decided
 // here once.
-func (s *Scanner) adopt(name string, st *syscall.Stat_t) *service {
+func (s *Scanner) adopt(name string, key id) *service {
 	if len(s.services) >= maxServices {
 		prog.Warn("unable to start "+name+": running too many services", nil)
 		return nil
 	}
-	sv := &service{dev: uint64(st.Dev), ino: st.Ino, name: name, r: -1, w: -1}
+	sv := &service{id: key, name: name, r: -1, w: -1}
 	if len(name) <= maxLogName {
 		logged, err := posix.Exists(name + "/log")
 		if err != nil {
@@ -376,6 +373,7 @@ func (s *Scanner) adopt(name string, st *syscall.Stat_t) *service {
 		}
 	}
 	s.services = append(s.services, sv)
+	s.byID[key] = sv
 	return sv
 }
 
@@ -446,6 +444,7 @@ func (s *Scanner) forget() {
 			kept = append(kept, sv)
 		} else {
 			sv.closePipe()
+			delete(s.byID, sv.id)
 		}
 	}
 	clear(s.services[len(kept):])

@@ -142,7 +142,8 @@ func (s *Service) name(f string) string {
 }
 
 // catchSignals turns signals into bytes of a pipe. HUP and INT that were
-// ignored at the start (nohup) stay ignored.
+// ignored at the start (nohup) stay ignored. PIPE is caught because a lost
+// standard error is no reason to die.
 func (s *Service) catchSignals() error {
 	r, w, err := posix.Pipe()
 	if err != nil {
@@ -152,7 +153,7 @@ func (s *Service) catchSignals() error {
 	syscall.SetNonblock(w, true)
 	s.sigRead = r
 	ch := make(chan os.Signal, 4)
-	for _, sig := range []syscall.Signal{syscall.SIGCHLD, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP} {
+	for _, sig := range []syscall.Signal{syscall.SIGCHLD, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE} {
 		if !signal.Ignored(sig) {
 			signal.Notify(ch, sig)
 		}
