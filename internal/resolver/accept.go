@@ -415,21 +415,22 @@ func (e *Engine) accept(msg, name []byte, t dns.Type, zone []byte, forward bool)
 		p.proofs(w, authorityRank)
 		return w
 	}
-	if soa == nil && !w.aa && !forward {
-		// an upward referral, or nothing at all from one who does not claim
-		// to know
+	if soa == nil && !forward {
+		// an upward or sideways referral, whatever AA says
 		for i := range p.recs {
-			if r := &p.recs[i]; r.section == wire.Authority && r.typ == dns.TypeNS {
+			if r := &p.recs[i]; r.section == wire.Authority && r.typ == dns.TypeNS &&
+				!(w.aa && string(p.names[r.owner]) == string(zone)) {
 				w.class, w.cut = classLame, p.names[r.owner]
 				w.why = "refers upwards"
 				return w
 			}
 		}
+		// nothing at all from one who does not claim to know
 		if recLame {
 			w.class, w.why = classRecLame, "recursive server"
 			return w
 		}
-		if p.alien() {
+		if !w.aa && p.alien() {
 			w.why = "no answer, only what is not its business"
 			w.class = classLame
 			w.cut = rootName
