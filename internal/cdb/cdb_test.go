@@ -51,7 +51,7 @@ func build(t testing.TB, recs []pair, limit uint64) Reader {
 			t.Fatal(err)
 		}
 	}
-	size, err := w.Size()
+	size, err := w.Seal()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func build(t testing.TB, recs []pair, limit uint64) Reader {
 		t.Fatal(err)
 	}
 	if size != uint64(len(m.b)) {
-		t.Fatalf("Size said %d, the file has %d bytes", size, len(m.b))
+		t.Fatalf("Seal said %d, the file has %d bytes", size, len(m.b))
 	}
 	return Reader(m.b)
 }

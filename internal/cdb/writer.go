@@ -15,6 +15,11 @@ type Writer struct {
 	batch Batch // of Add
 	runs  []run
 	limit uint64 // longest classic file; less than maxClassic only in tests
+
+	// settled by Seal
+	sealed      uint64 // length of the file, 0 before
+	wide        bool   // 64-bit form
+	slots, base [tables]uint64
 }
 
 // A Batch is a run of records made ready apart from the file, so that several
@@ -183,78 +188,70 @@ func (w *Writer) plan() (slots [tables]uint64, wide bool) {
 	return slots, w.pos+total*slotLen > w.limit
 }
 
-// Size is the length in bytes that the file will have if nothing is added any
-// more.
-func (w *Writer) Size() (uint64, error) {
+// Seal ends the records: it writes the header, of which all is known by now,
+// and gives the length in bytes that the file will have. Only Finish may
+// follow.
+func (w *Writer) Seal() (size uint64, err error) {
+	if w.sealed != 0 {
+		return w.sealed, nil
+	}
 	if err := w.flush(); err != nil {
 		return 0, err
 	}
 	if err := w.start(); err != nil {
 		return 0, err
 	}
-	slots, wide := w.plan()
-	size := w.pos
-	for _, n := range slots {
-		if wide {
-			size += n * slotLen64
-		} else {
-			size += n * slotLen
-		}
-	}
-	if wide {
-		size += uint64(headerLen64)
-	}
-	return size, nil
-}
-
-// Finish writes the hash tables and the header. It neither syncs nor closes.
-func (w *Writer) Finish() error {
-	if err := w.flush(); err != nil {
-		return err
-	}
-	if err := w.start(); err != nil {
-		return err
-	}
-	slots, wide := w.plan()
+	w.slots, w.wide = w.plan()
 	width := uint64(slotLen)
-	if wide {
+	if w.wide {
 		width = slotLen64
 	}
-	var base [tables]uint64
-	for t := range base {
-		base[t] = w.pos
-		w.pos += slots[t] * width
-	}
-	if err := w.writeTables(&slots, wide); err != nil {
-		return err
-	}
+	size = w.pos
 	var header [HeaderLen]byte
-	for t := 0; t < tables; t++ {
+	for t := range w.base {
+		w.base[t] = size
+		size += w.slots[t] * width
 		h := header[t*slotLen:]
-		if wide {
+		if w.wide {
 			binary.LittleEndian.PutUint64(h, mark64)
 			continue
 		}
-		binary.LittleEndian.PutUint32(h, uint32(base[t]))
-		binary.LittleEndian.PutUint32(h[4:], uint32(slots[t]))
+		binary.LittleEndian.PutUint32(h, uint32(w.base[t]))
+		binary.LittleEndian.PutUint32(h[4:], uint32(w.slots[t]))
 	}
-	if wide {
-		tail := make([]byte, 0, headerLen64)
-		for t := range base {
-			tail = binary.LittleEndian.AppendUint64(tail, base[t])
-			tail = binary.LittleEndian.AppendUint64(tail, slots[t])
-		}
-		tail = append(tail, magic64...)
-		w.pos += uint64(headerLen64)
-		tail = binary.LittleEndian.AppendUint64(tail, w.pos)
-		if _, err := w.w.Write(tail); err != nil {
-			return err
-		}
+	if w.wide {
+		size += uint64(headerLen64)
 	}
 	if _, err := w.w.Seek(0, io.SeekStart); err != nil {
+		return 0, err
+	}
+	if _, err := w.w.Write(header[:]); err != nil {
+		return 0, err
+	}
+	if _, err := w.w.Seek(int64(w.pos), io.SeekStart); err != nil {
+		return 0, err
+	}
+	w.sealed = size
+	return size, nil
+}
+
+// Finish writes the hash tables. It neither syncs nor closes.
+func (w *Writer) Finish() error {
+	size, err := w.Seal()
+	if err != nil {
 		return err
 	}
-	_, err := w.w.Write(header[:])
+	if err := w.writeTables(&w.slots, w.wide); err != nil || !w.wide {
+		return err
+	}
+	tail := make([]byte, 0, headerLen64)
+	for t := range w.base {
+		tail = binary.LittleEndian.AppendUint64(tail, w.base[t])
+		tail = binary.LittleEndian.AppendUint64(tail, w.slots[t])
+	}
+	tail = append(tail, magic64...)
+	tail = binary.LittleEndian.AppendUint64(tail, size)
+	_, err = w.w.Write(tail)
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -59,6 +60,10 @@ const (
 // reason to keep new data from being served: then the old index goes on lying
 // there, and counts for nothing either.
 func Make(compile func(src *Source, w *cdb.Writer) error, index Index) error {
+	// The last steps on one thread, so that a tracer that counts a thread's
+	// system calls can stop at each (crash_test.go).
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	syscall.Umask(0o022)
 	start := time.Now()
 	f, err := os.Open(In)
@@ -79,7 +84,7 @@ func Make(compile func(src *Source, w *cdb.Writer) error, index Index) error {
 	if err := compile(&Source{f, st.Size(), st.ModTime()}, w); err != nil {
 		return words(err)
 	}
-	size, err := w.Size()
+	size, err := w.Seal()
 	if err != nil {
 		return words(&tinydata.WriteError{Err: err})
 	}
