@@ -130,8 +130,11 @@ func timed(r *zindex.Record, now uint64) (ttl uint32, visible bool) {
 func (a *Answerer) visible(ref zindex.Ref) (uint32, bool) {
 	a.data.Load(ref, &a.rec)
 	a.fast.dynamic = a.fast.dynamic || ref.Flags() != 0
-	if ref.Flags()&zindex.RecLocation != 0 && a.location() != a.rec.Loc {
-		return 0, false
+	if ref.Flags()&zindex.RecLocation != 0 {
+		a.res.Located = true
+		if a.location() != a.rec.Loc {
+			return 0, false
+		}
 	}
 	return timed(&a.rec, a.q.Now)
 }

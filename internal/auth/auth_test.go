@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -438,3 +439,47 @@ func (p *fuzzProgram) Answer(dst []byte, q *content.Question) ([]byte, content.R
 }
 
 func TestMain(m *testing.M) { os.Exit(m.Run()) }
+
+// Locations: the longest prefix decides, of either form and family; records
+// for others do not exist, and the answer says that it is located.
+func TestLocations(t *testing.T) {
+	d := compile(t, `%aa:10
+%bb:10.1
+%cc:[10.1.128.0]/17
+%dd:[2001:db8::]/32
+%ee:[2001:db8:1::]/48
+%ff
+.z.test:192.0.2.1:a
++w.z.test:192.0.2.10:::aa
++w.z.test:192.0.2.11:::bb
++w.z.test:192.0.2.12:::cc
++w.z.test:192.0.2.13:::dd
++w.z.test:192.0.2.14:::ee
++w.z.test:192.0.2.15:::ff
++only.z.test:192.0.2.16:::aa
+`)
+	for _, x := range []struct {
+		ip   string
+		want byte
+	}{
+		{"10.2.3.4", 10}, {"10.1.3.4", 11}, {"10.1.200.4", 12}, {"10.1.127.255", 11}, {"192.0.2.1", 15},
+		{"2001:db8:2::1", 13}, {"2001:db8:1::1", 14}, {"2001:db9::1", 15},
+	} {
+		var a Answerer
+		q := question(t, "w.z.test", dns.TypeA)
+		q.Client = content.Addr(netip.MustParseAddr(x.ip).As16())
+		msg, res := a.Answer(nil, d, q)
+		if s := text(t, msg); !strings.Contains(s, fmt.Sprintf("an w.z.test A [192 0 2 %d]\nns", x.want)) || !res.Located {
+			t.Errorf("%s: want %d, located %v\n%s", x.ip, x.want, res.Located, s)
+		}
+	}
+	var a Answerer
+	q := question(t, "only.z.test", dns.TypeA)
+	if msg, _ := a.Answer(nil, d, q); !strings.HasPrefix(text(t, msg), "NXDOMAIN") {
+		t.Error(text(t, msg))
+	}
+	q = question(t, "a.ns.z.test", dns.TypeA)
+	if _, res := a.Answer(nil, d, q); res.Located {
+		t.Error("located without need")
+	}
+}
