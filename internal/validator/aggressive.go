@@ -3,6 +3,7 @@ package validator
 import (
 	"bytes"
 	"slices"
+	"sync"
 
 	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
@@ -25,7 +26,10 @@ const (
 	maxAggBlocks = 150
 )
 
+// The memory is shared by the validators of all threads that were made from one
+// configuration. What it holds is never changed, only replaced.
 type aggressive struct {
+	mu    sync.Mutex
 	zones map[dnsname.Name]*aggZone
 	ring  []dnsname.Name
 	head  int
@@ -75,6 +79,8 @@ func (a *aggressive) zone(name dnsname.Name) *aggZone {
 
 // learn remembers an RRset that the zone has signed.
 func (a *aggressive) learn(zone dnsname.Name, s *resolver.RRset, now int64, ttl uint32) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if s.Records.Count() != 1 || ttl == 0 {
 		return
 	}
@@ -113,6 +119,8 @@ func (a *aggressive) learn(zone dnsname.Name, s *resolver.RRset, now int64, ttl 
 // learnWildcard remembers the RRset of a wildcard, from an answer expanded from
 // it whose signature counts labels (RFC 8198, section 5.3).
 func (a *aggressive) learnWildcard(zone dnsname.Name, s *resolver.RRset, labels int, now int64, ttl uint32) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	owner := dnsname.Name(s.Owner).Lower()
 	z := a.zone(zone)
 	k := wildKey{dnsname.Skip(owner, dnsname.Labels(owner)-labels), s.Type}
@@ -162,6 +170,8 @@ func at(list []aggSet, i int, found bool, now int64) *aggSet {
 func (v *Validator) Synthesize(now resolver.Time, m *resolver.Message) bool {
 	v.now = now.Seconds()
 	name := dnsname.Name(m.QName)
+	v.agg.mu.Lock()
+	defer v.agg.mu.Unlock()
 	if len(v.agg.zones) == 0 || m.QType == dns.TypeANY || m.QType == dns.TypeRRSIG || m.QType == dns.TypeNSEC || m.QType == dns.TypeNSEC3 || !v.Covers(m.QName) {
 		return false
 	}

@@ -51,6 +51,8 @@ type Config struct {
 
 	// Explain, if not nil, is told every step: the record of trust.
 	Explain func(Step)
+
+	agg *aggressive // of the validator it was taken from
 }
 
 // Step is one step of a validation, for explanations.
@@ -79,7 +81,7 @@ type Validator struct {
 	head  int
 
 	ver dnssec.Verifier
-	agg aggressive
+	agg *aggressive
 }
 
 type anchor struct {
@@ -118,7 +120,10 @@ func New(cfg Config) *Validator {
 // SetConfig replaces anchors, negative anchors and policy. What was learnt by
 // the old ones is forgotten.
 func (v *Validator) SetConfig(cfg Config) {
-	v.cfg = cfg
+	if cfg.agg == nil || cfg.agg == v.agg {
+		cfg.agg = &aggressive{}
+	}
+	v.cfg, v.agg = cfg, cfg.agg
 	v.anchors = make(map[dnsname.Name]*anchor, len(cfg.Anchors))
 	for _, a := range cfg.Anchors {
 		t := v.anchors[a.Name]
@@ -151,14 +156,14 @@ func (v *Validator) SetConfig(cfg Config) {
 // another thread.
 func (v *Validator) Fork() *Validator { return New(v.cfg) }
 
-// Config is what the validator was made with.
+// Config is what the validator was made with. A validator made of it shares the
+// proofs at hand.
 func (v *Validator) Config() Config { return v.cfg }
 
 // Forget empties the table of links.
 func (v *Validator) Forget() {
 	clear(v.links)
 	v.ring, v.head = v.ring[:0], 0
-	v.agg = aggressive{}
 }
 
 // Covers reports whether name lies below a trust anchor and below no negative
