@@ -332,6 +332,20 @@ func TestAllocations(t *testing.T) {
 	}
 }
 
+// TestDocumentedEntry holds the example of docs/format-cache-dump.md.
+func TestDocumentedEntry(t *testing.T) {
+	c := New(make([]byte, MinSize), [2]uint64{1, 2}, 0)
+	e := Entry{Kind: KindRRset, Type: dns.TypeA, Rank: 5, TTL: 3600, Expire: 0x65000000, Records: pack("\xc0\x00\x02\x01")}
+	k := c.MakeKey(e.Kind, e.Type, name(t, "www.example.org"))
+	c.Put(k, &e, 0x65000000-3600)
+	want := "\x05\x00\x01\x00\x00\x00\x00\x65\x10\x0e\x00\x0a\x06\x00\x00\x00" +
+		"\x03www\x07example\x03org\x00\x00\x04\xc0\x00\x02\x01\x00"
+	s := c.shardOf(k.hash)
+	if got := string(s.entry(s.find(k))); got != want {
+		t.Errorf("got %x, want %x", got, want)
+	}
+}
+
 func FuzzLoad(f *testing.F) {
 	c := New(make([]byte, MinSize), [2]uint64{1, 2}, 10)
 	e := Entry{Kind: KindRRset, Type: dns.TypeA, TTL: 300, Expire: 1300, Records: pack("\x01\x02\x03\x04"), Proof: []byte("p")}

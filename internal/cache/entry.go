@@ -54,7 +54,7 @@ type Entry struct {
 //	    uint16 Code, uint16 bytes of Proof, if extended
 //	    Records, Sigs, Proof, up to 7 zero bytes
 //
-// All numbers are little endian. An A record for www.example.org takes 48 bytes.
+// All numbers are little endian. An A record for www.example.org takes 40 bytes.
 const headerSize = 16
 
 const (
