@@ -19,7 +19,7 @@ type class uint8
 const (
 	classBad      class = iota // malformed, or of no use: another server is asked
 	classLame                  // the server does not serve the zone
-	classRecLame               // it recurses instead of serving: a last resort
+	classRecLame               // it recurses instead of serving, or says nothing: a last resort
 	classAnswer                // holds what was asked for, at the end of an alias chain perhaps
 	classAlias                 // the alias chain leads elsewhere
 	classNoData                // RFC 2308, section 2.2
@@ -442,6 +442,11 @@ func (e *Engine) accept(msg, name []byte, t dns.Type, zone []byte, forward bool)
 	p.proofs(w, authorityRank)
 	if recLame {
 		w.class, w.why = classRecLame, "recursive server"
+	}
+	if len(p.recs) == 0 && !forward {
+		// Servers that have lost a zone say so in this way too: others may
+		// know better (RFC 2308, section 2.2, type 3, gives no proof at all).
+		w.class, w.why = classRecLame, "says nothing at all"
 	}
 	return w
 }

@@ -639,7 +639,7 @@ func (x *exchange) receive(s *send, msg []byte) {
 		return
 	case classRecLame:
 		// other servers first; then this answer is better than none
-		if x.otherThan(s.cand) {
+		if !x.minimal && x.otherThan(s.cand) {
 			x.recLame = s.cand + 1
 			e.emit(Event{Kind: EventDrop, Question: x.question(), Server: c.addr, Reason: w.why})
 			x.useless(s, dns.EDENotAuthoritative)

@@ -1,0 +1,339 @@
+package resolver
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+
+	"bulkhead/internal/dns"
+	"bulkhead/internal/dnsname"
+	"bulkhead/internal/wire"
+)
+
+// zone is a network with one zone at one server, whose answers count.
+func zone(t *testing.T, answer func(q *asked), change ...func(*Config)) *fake {
+	f := newFake(t, change...)
+	f.servers[rootAddr] = refer(".", map[string][2]string{"example": {"ns.example", "198.51.100.1"}}, 86400)
+	f.servers["198.51.100.1"] = answer
+	return f
+}
+
+func www(q *asked) {
+	q.start(wire.BitAA).an(q.name.Text(), dns.TypeA, 100, ip("198.51.100.7")).send()
+}
+
+// RFC 8767: data past their time when servers fail, and when they are slow.
+func TestServeStale(t *testing.T) {
+	f := zone(t, www, func(c *Config) { c.ServeStale, c.StaleWait = 86400, 1800*Millisecond })
+	f.ask("www.example", dns.TypeA)
+	f.wait(200 * Second)
+	up := f.servers["198.51.100.1"]
+	f.servers["198.51.100.1"] = nil // silence
+	begin := f.now
+	a, _ := f.ask("www.example", dns.TypeA)
+	if !a.Stale || a.Code != dns.EDEStaleAnswer || !f.has("198.51.100.7") {
+		t.Fatalf("answer %+v", a)
+	}
+	if d := f.now - begin; d != 1800*Millisecond {
+		t.Errorf("stale data after %v ms, want 1800", d/Millisecond)
+	}
+	if m := f.raw; !strings.Contains(string(m), "\x00\x01\x00\x01\x00\x00\x00\x1e") {
+		t.Errorf("the TTL of stale data is not 30: %x", m)
+	}
+	f.wait(30 * Second)
+	// the failure is remembered: at once, and no packet
+	before := f.sends
+	begin = f.now
+	if a, _ = f.ask("www.example", dns.TypeA); !a.Stale {
+		t.Errorf("answer %+v", a)
+	}
+	_ = before
+	f.servers["198.51.100.1"] = up
+	f.wait(400 * Second)
+	if a, _ = f.ask("www.example", dns.TypeA); a.Stale {
+		t.Error("stale data although the server is back")
+	}
+	// too old
+	f.servers["198.51.100.1"] = nil
+	f.wait(86400*Second + 200*Second)
+	if a, _ = f.ask("www.example", dns.TypeA); a.RCode != dns.RCodeServFail {
+		t.Errorf("data a day past their time: %+v", a)
+	}
+}
+
+func TestPrefetch(t *testing.T) {
+	f := zone(t, www, func(c *Config) { c.Prefetch = true })
+	f.ask("www.example", dns.TypeA)
+	f.wait(80 * Second)
+	if _, cost := f.ask("www.example", dns.TypeA); cost != 0 {
+		t.Errorf("asked with a fifth of the life left: %d packets", cost)
+	}
+	f.wait(12 * Second)
+	if _, cost := f.ask("www.example", dns.TypeA); cost != 1 {
+		t.Errorf("in the last tenth: %d packets, want one in the background", cost)
+	}
+	f.wait(50 * Second)
+	if _, cost := f.ask("www.example", dns.TypeA); cost != 0 {
+		t.Errorf("it was not renewed: %d packets", cost)
+	}
+}
+
+// RFC 6891, section 7: FORMERR to EDNS, and the memory of it.
+func TestEDNSFallback(t *testing.T) {
+	formerr := 0
+	f := zone(t, func(q *asked) {
+		c, _ := wire.Parse(q.msg)
+		c.SkipQuestions()
+		if e, _ := wire.FindEDNS(&c); e.Present {
+			formerr++
+			q.start(uint16(dns.RCodeFormErr)).send()
+			return
+		}
+		www(q)
+	})
+	f.ask("a.example", dns.TypeA)
+	if _, cost := f.ask("b.example", dns.TypeA); cost != 1 || formerr != 1 {
+		t.Errorf("%d packets, %d FORMERR: not remembered", cost, formerr)
+	}
+	f.wait(ednsRetry + Second)
+	f.ask("c.example", dns.TypeA)
+	if formerr != 2 {
+		t.Error("EDNS is not tried again")
+	}
+}
+
+// RFC 7873: the server's cookie comes back; an answer without ours is forged.
+func TestCookies(t *testing.T) {
+	seen := ""
+	forge := false
+	f := zone(t, func(q *asked) {
+		c, _ := wire.Parse(q.msg)
+		c.SkipQuestions()
+		e, _ := wire.FindEDNS(&c)
+		_, data, _, _ := wire.NextOption(e.Options)
+		seen = string(data)
+		q.start(wire.BitAA).an(q.name.Text(), dns.TypeA, 100, ip("198.51.100.7"))
+		cookie := seen[:8] + "SERVERCK"
+		if forge {
+			cookie = "12345678SERVERCK"
+		}
+		q.b.OPT(1232, 0, false, wire.AppendOption(nil, dns.OptCookie, cookie))
+		q.send()
+	})
+	f.ask("a.example", dns.TypeA)
+	if len(seen) != 8 {
+		t.Fatalf("first cookie %x", seen)
+	}
+	f.ask("b.example", dns.TypeA)
+	if len(seen) != 16 || seen[8:] != "SERVERCK" {
+		t.Errorf("second cookie %x", seen)
+	}
+	forge = true
+	if a, _ := f.ask("c.example", dns.TypeA); a.RCode != dns.RCodeServFail {
+		t.Error("an answer with a wrong cookie was believed")
+	}
+}
+
+// RFC 8020: nothing is below a name that does not exist; RFC 2308, section 5:
+// how long that is known.
+func TestNXDomainCut(t *testing.T) {
+	f := zone(t, func(q *asked) { q.start(wire.BitAA | uint16(dns.RCodeNXDomain)).soa("example").send() })
+	f.ask("gone.example", dns.TypeA)
+	a, cost := f.ask("a.b.gone.example", dns.TypeTXT)
+	if a.RCode != dns.RCodeNXDomain || cost != 0 {
+		t.Errorf("rcode %d, %d packets", a.RCode, cost)
+	}
+	f.wait(61 * Second)
+	if _, cost = f.ask("gone.example", dns.TypeA); cost != 1 {
+		t.Errorf("past the SOA's minimum: %d packets", cost)
+	}
+}
+
+// RFC 6672: the CNAME that follows from a DNAME, from the cache too.
+func TestDNAME(t *testing.T) {
+	f := zone(t, func(q *asked) {
+		if dnsname.IsBelow(q.name, n("old.example")) {
+			q.start(wire.BitAA).an("old.example", dns.TypeDNAME, 100, []byte(n("new.example"))).send()
+			return
+		}
+		www(q)
+	})
+	if _, cost := f.ask("x.old.example", dns.TypeA); cost != 3 || !f.has("198.51.100.7") {
+		t.Errorf("%d packets", cost)
+	}
+	if _, cost := f.ask("y.old.example", dns.TypeA); cost != 1 || !strings.Contains(string(f.raw), "\x01y\x03new") {
+		t.Errorf("%d packets: %x", cost, f.raw)
+	}
+	long := strings.Repeat("a123456789012345678901234567890123456789.", 5) + "a1234567890123456789012345678901234567"
+	f.servers["198.51.100.1"] = func(q *asked) {
+		q.start(wire.BitAA).an("t.example", dns.TypeDNAME, 100, []byte(n("much-longer.example"))).send()
+	}
+	if a, _ := f.ask(long+".t.example", dns.TypeA); a.RCode != dns.RCodeYXDomain {
+		t.Errorf("a name too long gave rcode %d", a.RCode)
+	}
+}
+
+// Answers from root/forward, and only those, are asked for with RD.
+func TestForward(t *testing.T) {
+	rd := map[string]bool{}
+	f := zone(t, www, func(c *Config) {
+		c.Zones = append(c.Zones, Zone{Name: n("corp"), Forward: true, Servers: []netip.AddrPort{netip.MustParseAddrPort("198.51.100.53:53")}})
+	})
+	f.servers["198.51.100.53"] = func(q *asked) {
+		rd[q.name.Text()] = q.msg[2]&1 != 0
+		q.start(wire.BitRA).an("www.corp", dns.TypeCNAME, 50, []byte(n("host.deep.corp"))).an("host.deep.corp", dns.TypeA, 50, ip("10.9.8.7")).send()
+	}
+	if _, cost := f.ask("www.corp", dns.TypeA); cost != 1 || !f.has("10.9.8.7") || !rd["www.corp"] {
+		t.Errorf("%d packets, RD %v, %x", cost, rd, f.raw)
+	}
+	// the root's servers have no say about it
+	f.servers[rootAddr] = func(q *asked) {
+		q.start(0).ns("corp", "ns.evil", 9).a("ns.evil", evil, 9).send()
+	}
+	f.ask("another", dns.TypeA)
+	if f.cached(evil) != "" {
+		t.Error("the root delegates what is forwarded")
+	}
+}
+
+func TestLocalNames(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		typ   dns.Type
+		rcode dns.RCode
+		want  string
+	}{
+		{"localhost", dns.TypeA, 0, "\x7f\x00\x00\x01"},
+		{"a.localhost", dns.TypeA, 0, "\x7f\x00\x00\x01"},
+		{"localhost", dns.TypeAAAA, 0, "\x00\x00\x00\x01"},
+		{"localhost", dns.TypeMX, 0, ""},
+		{"1.0.0.127.in-addr.arpa", dns.TypePTR, 0, "\x09localhost"},
+		{"1.2.3.4", dns.TypeA, 0, "\x01\x02\x03\x04"},
+		{"5.0.168.192.in-addr.arpa", dns.TypePTR, dns.RCodeNXDomain, "\x06nobody"},
+		{"168.192.in-addr.arpa", dns.TypeSOA, 0, "\x06nobody"},
+		{"x.onion", dns.TypeA, dns.RCodeNXDomain, "\x06nobody"},
+		{"y.invalid", dns.TypeA, dns.RCodeNXDomain, "\x06nobody"},
+		{"66.100.in-addr.arpa", dns.TypeNS, 0, "\x06nobody"},
+	} {
+		f := newFake(t)
+		a, cost := f.ask(c.name, c.typ)
+		if a.RCode != c.rcode || cost != 0 || !strings.Contains(string(f.raw), c.want) {
+			t.Errorf("%s %v: rcode %d, %d packets, %x", c.name, c.typ, a.RCode, cost, f.raw)
+		}
+	}
+	// a servers/ entry, or LOCALZONES=0, switches them off
+	f := newFake(t, func(c *Config) {
+		c.Zones = append(c.Zones, Zone{Name: n("168.192.in-addr.arpa"), Servers: []netip.AddrPort{netip.MustParseAddrPort("198.51.100.1:53")}})
+	})
+	f.servers["198.51.100.1"] = func(q *asked) {
+		q.start(wire.BitAA).an(q.name.Text(), dns.TypePTR, 9, []byte(n("host.lan"))).send()
+	}
+	if _, cost := f.ask("5.0.168.192.in-addr.arpa", dns.TypePTR); cost != 1 {
+		t.Errorf("%d packets for a name with a servers/ entry", cost)
+	}
+	f = newFake(t, func(c *Config) { c.LocalZones = false })
+	f.servers[rootAddr] = func(q *asked) { q.start(wire.BitAA | 3).soa(".").send() }
+	if _, cost := f.ask("x.onion", dns.TypeA); cost != 1 {
+		t.Errorf("%d packets with LOCALZONES=0", cost)
+	}
+}
+
+func TestTTLLimits(t *testing.T) {
+	for _, c := range []struct {
+		min, max, ttl uint32
+		want          string
+	}{{0, 0, 100, "\x00\x00\x00\x64"}, {0, 50, 100, "\x00\x00\x00\x32"}, {200, 0, 100, "\x00\x00\x00\xc8"},
+		{0, 0, 99999999, "\x00\x09\x3a\x80"}, {0, 0, 1000000001, "\x00\x00\x00\x00"}, {0, 0, 1 << 31, "\x00\x00\x00\x00"}} {
+		f := zone(t, func(q *asked) { q.start(wire.BitAA).an(q.name.Text(), dns.TypeA, c.ttl, ip("198.51.100.7")).send() },
+			func(cfg *Config) { cfg.MinTTL, cfg.MaxTTL = c.min, c.max })
+		f.ask("www.example", dns.TypeA)
+		if !strings.Contains(string(f.raw), "\xc0\x0c\x00\x01\x00\x01"+c.want) {
+			t.Errorf("%+v: %x", c, f.raw)
+		}
+	}
+}
+
+func TestIgnoreIP(t *testing.T) {
+	f := zone(t, www, func(c *Config) { c.IgnoreIP = []netip.Prefix{netip.MustParsePrefix("198.51.100.7/32")} })
+	if a, _ := f.ask("www.example", dns.TypeA); a.RCode != dns.RCodeServFail {
+		t.Errorf("rcode %d", a.RCode)
+	}
+}
+
+// RFC 9156: servers above the zone see a label more than they need, not the
+// name.
+func TestMinimisation(t *testing.T) {
+	f := zone(t, func(q *asked) {
+		if q.name == n("a.b.c.example") {
+			www(q)
+			return
+		}
+		q.start(wire.BitAA).soa("example").send()
+	}, func(c *Config) { c.QMin = true })
+	if a, cost := f.ask("a.b.c.example", dns.TypeMX); a.RCode != 0 || cost != 4 {
+		t.Errorf("rcode %d, %d packets: %v", a.RCode, cost, f.log)
+	}
+	for _, l := range f.log {
+		if strings.HasSuffix(l, rootAddr) && strings.Contains(l, "a.b") {
+			t.Errorf("the root saw %s", l)
+		}
+	}
+	// a name of many labels takes no more steps than the RFC's limit
+	_, cost := f.ask(strings.Repeat("x.", 60)+"example", dns.TypeA)
+	if cost > maxMinimise+2 {
+		t.Errorf("%d packets for 60 labels", cost)
+	}
+}
+
+// One who is lame is not asked again, the other is.
+func TestLame(t *testing.T) {
+	f := newFake(t)
+	f.servers[rootAddr] = func(q *asked) {
+		q.start(0).ns("example", "ns1.example", 3600).ns("example", "ns2.example", 3600).
+			a("ns1.example", "198.51.100.1", 3600).a("ns2.example", "198.51.100.2", 3600).send()
+	}
+	f.servers["198.51.100.1"] = func(q *asked) { q.start(0).ns(".", "a.root", 3600).send() }
+	f.servers["198.51.100.2"] = www
+	for _, name := range []string{"a.example", "b.example", "c.example", "d.example", "e.example", "f.example"} {
+		if a, _ := f.ask(name, dns.TypeA); a.RCode != 0 {
+			t.Fatal(a.RCode)
+		}
+	}
+	if f.to["198.51.100.1"] > 1 {
+		t.Errorf("the lame server was asked %d times", f.to["198.51.100.1"])
+	}
+}
+
+// Slow servers lose to quick ones, but are tried now and then.
+func TestServerSelection(t *testing.T) {
+	f := newFake(t)
+	f.servers[rootAddr] = func(q *asked) {
+		q.start(0).ns("example", "ns1.example", 86400).ns("example", "ns2.example", 86400).
+			a("ns1.example", "198.51.100.1", 86400).a("ns2.example", "198.51.100.2", 86400).send()
+	}
+	slow := func(d Time) func(q *asked) {
+		return func(q *asked) {
+			q.start(wire.BitAA).an(q.name.Text(), dns.TypeA, 1, ip("198.51.100.7"))
+			q.deliver(q.b.Finish(), d)
+		}
+	}
+	f.servers["198.51.100.1"], f.servers["198.51.100.2"] = slow(200*Millisecond), slow(10*Millisecond)
+	for i := range 500 {
+		f.ask(string(rune('a'+i%26))+string(rune('a'+i/26))+".example", dns.TypeA)
+	}
+	if s := f.to["198.51.100.1"]; s == 0 || s > 60 {
+		t.Errorf("the slow server was asked %d times of 500", s)
+	}
+	f.servers["198.51.100.2"] = nil
+	f.to["198.51.100.2"] = 0
+	for i := range 200 {
+		if a, _ := f.ask(string(rune('A'+i%26))+string(rune('0'+i/26))+"x.example", dns.TypeA); a.RCode != 0 {
+			t.Fatal("a dead server spoils the zone")
+		}
+		f.wait(Second / 2)
+	}
+	t.Logf("the dead server got %d packets in 200 questions", f.to["198.51.100.2"])
+	if f.to["198.51.100.2"] > 60 {
+		t.Error("too many")
+	}
+}
