@@ -86,7 +86,7 @@ func private(pid int) int {
 
 func TestSoak(t *testing.T) {
 	bin := testbin.Dir(t, "svscan", "supervise", "multilog", "svstat")
-	services, seconds := setting("SOAK_SERVICES", 12), setting("SOAK_SECONDS", 8)
+	services, seconds := setting("SOAK_SERVICES", 8), setting("SOAK_SECONDS", 6)
 	dir := t.TempDir()
 	for i := range services {
 		// The shortest lives end at once, the longest after three seconds.

@@ -1,8 +1,14 @@
 service s <<'X'
+exec env --default-signal=QUIT ./main
+X
+cat > s/main <<'X'
+#!/bin/sh
+# sh starts jobs in the background with QUIT ignored
 for s in QUIT USR1 USR2 WINCH; do trap "echo $s >> got" $s; done
 : > got; while :; do sleep 0.05; done
 X
-supervise s & p=$!; killed=$p; try test -e s/got; sleep 1.2; for c in q 1 2 w; do svc -$c s; sleep 0.3; cat s/got; : > s/got; done
+chmod 755 s/main
+supervise s & p=$!; killed=$p; try test -e s/got; sleep 1.2; for c in q 1 2 w; do svc -$c s; try test -s s/got; cat s/got; : > s/got; done
 svc -dx s; wait $p; echo "= $?"
 # a session of its own, and signals to all of it
 service g <<'X'
