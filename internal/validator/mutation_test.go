@@ -3,6 +3,7 @@ package validator
 import (
 	"bytes"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"bulkhead/internal/rdata"
 	"bulkhead/internal/resolver"
 	"bulkhead/internal/signedtree"
+	"bulkhead/internal/wire"
 )
 
 // mutations is how many changed bytes TestMutations tries: 100,000 by default,
@@ -159,6 +161,77 @@ func mutate(rnd *rand.Rand, msg []byte) []byte {
 	default:
 		for range 1 + rnd.IntN(8)/7 {
 			out[rnd.IntN(len(out))] ^= byte(1 + rnd.IntN(255))
+		}
+	}
+	return out
+}
+
+// The same through the whole resolver: whatever one server's packet is changed
+// into, no client gets AD with other data than the truth, from the network or
+// from the cache afterwards.
+func TestMutationsWholeResolver(t *testing.T) {
+	rounds := mutations(t) / 50
+	questions := []struct {
+		name string
+		t    dns.Type
+	}{
+		{"www.example.", dns.TypeA}, {"nothing.example.", dns.TypeA}, {"a.star.example.", dns.TypeA}, {"www.dn.example.", dns.TypeA},
+		{"cn.example.", dns.TypeA}, {"www.signed.example.", dns.TypeA}, {"www.plain.example.", dns.TypeA}, {"signed.example.", dns.TypeDS},
+	}
+	for i, n3 := range []*dnssec.NSEC3Params{nil, {}} {
+		tree, root := build(dnssec.ED25519, n3)
+		rnd := rand.New(rand.NewPCG(5, uint64(i)))
+		truth := map[string]string{}
+		secure := map[string]bool{}
+		clean := newNetwork(tree, root)
+		show := func(a *resolver.Answer) string {
+			return content(&resolver.Message{RCode: a.RCode, Answer: answers(a)}, true)
+		}
+		for _, q := range questions {
+			a := clean.Ask(q.name, q.t, nil)
+			truth[q.name], secure[q.name] = show(a), a.AD
+		}
+		hits := 0
+		for range rounds / 2 {
+			n := newNetwork(tree, root)
+			at := rnd.IntN(12)
+			n.Forge = func(_ *signedtree.Zone, _ netip.Addr, _ dnsname.Name, _ dns.Type, msg []byte) []byte {
+				if at--; at == -1 {
+					hits++
+					out := mutate(rnd, msg)
+					if len(out) > 2 {
+						copy(out, msg[:2]) // the ID: else it is dropped unseen
+					}
+					return out
+				}
+				return msg
+			}
+			first := rnd.IntN(len(questions))
+			for k := range 4 { // the later ones meet what the cache has kept
+				q := questions[(first+k%2)%len(questions)]
+				a := n.Ask(q.name, q.t, nil)
+				if a == nil {
+					t.Fatalf("%s: no answer", q.name)
+				}
+				if a.AD && show(a) != truth[q.name] {
+					t.Fatalf("%s: AD with %q, truth %q", q.name, show(a), truth[q.name])
+				}
+				if secure[q.name] && !a.AD && a.RCode != dns.RCodeServFail {
+					t.Fatalf("%s: secure data answered without AD: %q", q.name, show(a))
+				}
+			}
+		}
+		if hits < rounds/4 {
+			t.Errorf("only %d of %d packets changed", hits, rounds/2)
+		}
+	}
+}
+
+func answers(a *resolver.Answer) []resolver.RRset {
+	var out []resolver.RRset
+	for _, s := range a.RRs {
+		if s.Section == wire.Answer {
+			out = append(out, s)
 		}
 	}
 	return out
