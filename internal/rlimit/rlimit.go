@@ -100,9 +100,6 @@ const probeArg = "\x01bulkhead-probe"
 // Probe reports whether this process is the probe.
 func Probe(args []string) bool { return len(args) > 0 && args[0] == probeArg }
 
-// Prober is what the probe runs: it sets the limits again, in the words of the
-// options, and starts itself once more; the last one is the proof.
-//
 // Exec sets the limits and runs argv. Everything it will need is looked up
 // before, because little can be allocated afterwards.
 func (l *Limits) Exec(argv, env []string) error {
