@@ -37,6 +37,10 @@ differential: build
 fuzz:
 	@sh scripts/fuzz
 
+# A million generated Internets for the resolver; SEEDS=n, FIRST=n. A failure prints its seed.
+sim:
+	$(GO) test -count=1 -timeout 0 -v ./internal/sim -seeds $${SEEDS:-1000000} -first $${FIRST:-1}
+
 # Writes docs/compartments.md and the systemd units anew, from the declarations.
 compartments:
 	cd internal/boxes && $(GO) run generate.go
@@ -45,4 +49,4 @@ compartments:
 clean:
 	rm -rf bin dist run
 
-.PHONY: differential build run test install deb bench fuzz compartments clean
+.PHONY: sim differential build run test install deb bench fuzz compartments clean

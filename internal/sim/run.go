@@ -378,7 +378,11 @@ func Run(seed uint64, stats *Stats) (err error) {
 	if Trace != nil {
 		ev = r
 	}
-	r.e = resolver.New(cfg, r.cache, r, r, ev, rand.New(rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24), 1})))
+	var c resolver.Cache = r.cache
+	if w.odds(4) {
+		c = newSmall(r, seed)
+	}
+	r.e = resolver.New(cfg, c, r, r, ev, rand.New(rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24), 1})))
 	r.e.Prime(r.now)
 	rounds := 12 + w.pick(20)
 	for i := range rounds {
