@@ -22,7 +22,7 @@ const parts = 256
 // end, what is free goes back to the system every few parts. Each time costs a
 // garbage collection of a few milliseconds.
 const (
-	manyRecords  = 2_000_000
+	manyRecords  = 200_000
 	releaseEvery = 32 // parts
 )
 
@@ -338,7 +338,9 @@ func (b *Builder) layout(c []byte, id Identity, buckets uint64) ([]byte, error) 
 	slots := headerLen
 	structs := slots + int(buckets+MaxProbe)*bucketSlots*slotLen
 	lists := structs + b.structs.len()*structLen
-	idx := make([]byte, lists, lists+len(b.chain)*2*wordLen)
+	// Room for the lists of names with several records, whose number is not yet
+	// known: where they are few, the whole need not be copied for them.
+	idx := make([]byte, lists, lists+lists/16+len(b.chain)*2*wordLen)
 	le := binary.LittleEndian
 
 	// place finds the slot of a name or a free one.
