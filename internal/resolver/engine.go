@@ -26,6 +26,7 @@ type Engine struct {
 	roots     map[uint64]*root     // questions in work, by hash; further ones by next
 	exchanges map[uint64]*exchange // questions out, likewise
 	sends     map[Token]*send
+	tickets   map[uint64]*root // who waits for what
 	lastToken Token
 	nRoots    int
 	nTasks    int
@@ -59,7 +60,8 @@ type Engine struct {
 // New makes an engine. events may be nil.
 func New(cfg *Config, cache Cache, net Net, front Front, events Events, rng Rand) *Engine {
 	e := &Engine{cache: cache, net: net, front: front, ev: events, rng: rng,
-		roots: make(map[uint64]*root), exchanges: make(map[uint64]*exchange), sends: make(map[Token]*send)}
+		roots: make(map[uint64]*root), exchanges: make(map[uint64]*exchange), sends: make(map[Token]*send),
+		tickets: make(map[uint64]*root)}
 	for i := range e.secret {
 		e.secret[i] = rng.Uint64()
 	}
@@ -196,15 +198,16 @@ func (e *Engine) Ask(now Time, q *Question) {
 
 // Abandon forgets a client; the work for it goes on, for the cache's sake.
 func (e *Engine) Abandon(ticket uint64) {
-	for _, r := range e.roots {
-		for ; r != nil; r = r.next {
-			for i := range r.waiters {
-				if r.waiters[i].q.Ticket == ticket {
-					r.waiters[i] = r.waiters[len(r.waiters)-1]
-					r.waiters = r.waiters[:len(r.waiters)-1]
-					return
-				}
-			}
+	r := e.tickets[ticket]
+	if r == nil {
+		return
+	}
+	delete(e.tickets, ticket)
+	for i := range r.waiters {
+		if r.waiters[i].q.Ticket == ticket {
+			r.waiters[i] = r.waiters[len(r.waiters)-1]
+			r.waiters = r.waiters[:len(r.waiters)-1]
+			return
 		}
 	}
 }
@@ -273,6 +276,7 @@ func (r *root) join(q *Question) {
 	w.q = *q
 	// the name is found again by waiter.question: w may move
 	copy(w.name[:], q.Name)
+	r.e.tickets[q.Ticket] = r
 }
 
 func (w *waiter) question() *Question {
@@ -326,6 +330,7 @@ func (e *Engine) answer(r *root, a *Answer) {
 	for i := range r.waiters {
 		q := r.waiters[i].question()
 		a.AD = a.Sec == Secure && !q.CD
+		delete(e.tickets, q.Ticket)
 		e.front.Done(q, a)
 	}
 	r.waiters = r.waiters[:0]

@@ -301,6 +301,15 @@ func (x *exchange) sendTo(i int) bool {
 	if v.deadTill > e.now {
 		v.probeAt = e.now + probeTime
 	}
+	if len(x.sends) >= maxOpen {
+		oldest := x.sends[0]
+		for _, o := range x.sends {
+			if o.token < oldest.token {
+				oldest = o
+			}
+		}
+		x.drop(oldest, true)
+	}
 	e.sends[s.token] = s
 	x.sends = append(x.sends, s)
 	x.attempts++
