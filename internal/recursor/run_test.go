@@ -170,7 +170,7 @@ func start(t *testing.T, root string, env ...string) *cacheServer {
 	c := &cacheServer{t: t, root: root, addr: "127.0.0.1:" + port, done: make(chan struct{})}
 	c.cmd = exec.Command(filepath.Join(testbin.Dir(t, "dnscache"), "dnscache"))
 	c.cmd.Env = append([]string{"IP=127.0.0.1", "PORT=" + port, "ROOT=" + root, "UID=65534", "GID=65534", "IPSEND=127.0.0.1",
-		"CACHESIZE=1000000", "QMIN=0"}, env...)
+		"CACHESIZE=1000000", "QMIN=0"}, env...) // of two equal ones the last counts
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -272,6 +272,50 @@ func TestResolves(t *testing.T) {
 		if !strings.Contains(c.lines(), want) {
 			t.Errorf("log lacks %q:\n%s", want, c.lines())
 		}
+	}
+}
+
+// TestAddresses: several addresses of both families, and 0.0.0.0 and ::, from
+// which answers must come with the address that was asked.
+func TestAddresses(t *testing.T) {
+	a := newAuthority(t)
+	a.add("www.example.test. 300 IN A 192.0.2.1")
+	root := makeRoot(t, a)
+	os.WriteFile(root+"/ip/127", nil, 0o644)
+	os.WriteFile(root+"/ip/::1", nil, 0o644)
+	v6 := true
+	if l, err := net.Listen("tcp", "[::1]:0"); err != nil {
+		v6 = false
+	} else {
+		l.Close()
+	}
+	for _, x := range []struct {
+		ip  string
+		ask []string
+	}{
+		{"127.0.0.1,127.0.0.3", []string{"127.0.0.1", "127.0.0.3"}},
+		{"127.0.0.1/::1", []string{"127.0.0.1", "::1"}},
+		{"0.0.0.0", []string{"127.0.0.1", "127.0.0.9", "127.1.2.3"}},
+		{"::", []string{"::1"}},
+	} {
+		if strings.Contains(x.ip, ":") && !v6 {
+			t.Logf("%s: no IPv6 here", x.ip)
+			continue
+		}
+		c := start(t, root, "IP="+x.ip)
+		_, port, _ := net.SplitHostPort(c.addr)
+		for _, ip := range x.ask {
+			for _, network := range []string{"udp", "tcp"} {
+				m := new(dns.Msg)
+				m.SetQuestion("www.example.test.", dns.TypeA)
+				// the client's socket is connected: an answer from elsewhere does not arrive
+				r, _, err := (&dns.Client{Net: network, Timeout: 10 * time.Second}).Exchange(m, net.JoinHostPort(ip, port))
+				if err != nil || len(r.Answer) != 1 {
+					t.Errorf("IP=%s, asked at %s over %s: %v %v\n%s", x.ip, ip, network, r, err, c.lines())
+				}
+			}
+		}
+		c.stop()
 	}
 }
 

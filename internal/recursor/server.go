@@ -268,13 +268,20 @@ func (w *worker) watchAll() error {
 			return e
 		}
 	}
-	for i, fd := range w.acceptors {
-		if e := epollCtl(w.ep, unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN|unix.EPOLLEXCLUSIVE, watch{what: watchAccept, index: int32(i)}); e != 0 {
-			return e
-		}
+	if err := w.watchAcceptors(); err != nil {
+		return err
 	}
 	if fd := w.s.names.fd; fd >= 0 {
 		if e := epollCtl(w.ep, unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN, watch{what: watchNames}); e != 0 {
+			return e
+		}
+	}
+	return nil
+}
+
+func (w *worker) watchAcceptors() error {
+	for i, fd := range w.acceptors {
+		if e := epollCtl(w.ep, unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN|unix.EPOLLEXCLUSIVE, watch{what: watchAccept, index: int32(i)}); e != 0 {
 			return e
 		}
 	}

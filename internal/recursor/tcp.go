@@ -45,6 +45,7 @@ type tcpState struct {
 	conns []conn
 	free  []int32
 	n     int
+	deaf  bool // not accepting for want of descriptors
 }
 
 func (s *tcpState) init() {
@@ -60,6 +61,11 @@ func (w *worker) accept(fd int) {
 	var sa sockaddr
 	for range batch {
 		c, e := acceptNow(fd, &sa)
+		if e == unix.EMFILE || e == unix.ENFILE {
+			// it would be readable again at once: give up a connection for it
+			w.tcp.closeOldest(w)
+			return
+		}
 		if e != 0 {
 			return
 		}
@@ -119,6 +125,33 @@ func (s *tcpState) room(w *worker, a netip.Addr) bool {
 		w.closeConn(oldest, errTimedOut)
 	}
 	return len(s.free) > 0
+}
+
+// closeOldest makes a descriptor free. Without connections to close it stops
+// listening until the next tick.
+func (s *tcpState) closeOldest(w *worker) {
+	oldest := int32(-1)
+	for i := range s.conns {
+		if k := &s.conns[i]; k.gen > 0 && k.fd >= 0 && (oldest < 0 || k.last < s.conns[oldest].last) {
+			oldest = int32(i)
+		}
+	}
+	if oldest >= 0 {
+		w.closeConn(oldest, errTimedOut)
+		return
+	}
+	for _, fd := range w.acceptors {
+		epollCtl(w.ep, unix.EPOLL_CTL_DEL, fd, 0, watch{})
+	}
+	s.deaf = true
+}
+
+// listenAgain ends what closeOldest began.
+func (s *tcpState) listenAgain(w *worker) {
+	if s.deaf {
+		s.deaf = false
+		w.watchAcceptors()
+	}
 }
 
 // closeConn ends a connection; questions at work for it get no answer.
@@ -355,6 +388,7 @@ func (w *worker) settleLater() {
 
 // sweep closes idle connections.
 func (s *tcpState) sweep(w *worker) {
+	s.listenAgain(w)
 	if s.n == 0 {
 		return
 	}

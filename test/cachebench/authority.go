@@ -36,7 +36,8 @@ const (
 func zoneName(z int) string { return fmt.Sprintf("d%05d.t%02d", z, z%tlds) }
 
 // questions makes n of them: kind 0 existing www hosts of distinct zones, 1 a
-// mixture in random order, 2 distinct hosts of all zones.
+// mixture in random order, 2 distinct hosts of all zones, others the mixture
+// with hosts of its own.
 func questions(n, kind int) []string {
 	rng := rand.New(rand.NewPCG(uint64(kind), 7))
 	out := make([]string, n)
@@ -44,19 +45,19 @@ func questions(n, kind int) []string {
 		z := i % zones
 		switch kind {
 		case 0:
-			out[i] = "www." + zoneName(i%zones)
-		case 1:
+			out[i] = "www." + zoneName(z)
+		case 2:
+			out[i] = fmt.Sprintf("h%06d.%s", i, zoneName(z))
+		default:
 			z = rng.IntN(zones)
 			switch rng.IntN(10) {
 			case 0:
-				out[i] = fmt.Sprintf("nx%06d.%s", i, zoneName(z))
+				out[i] = fmt.Sprintf("nx%06d.%s", i+(kind-1)*1000, zoneName(z))
 			case 1, 2, 3, 4:
-				out[i] = fmt.Sprintf("h%06d.%s", i, zoneName(z))
+				out[i] = fmt.Sprintf("h%06d.%s", i+(kind-1)*1000, zoneName(z))
 			default:
 				out[i] = fmt.Sprintf("www.%s", zoneName(z))
 			}
-		default:
-			out[i] = fmt.Sprintf("h%06d.%s", i, zoneName(z))
 		}
 	}
 	return out

@@ -36,7 +36,8 @@ var (
 	window  = flag.Int("window", 100, "questions outstanding")
 	seconds = flag.Int("seconds", 2, "length of a hit run")
 	only    = flag.String("only", "", "servers, separated by commas")
-	tests   = flag.String("tests", "hit,cold,delay,loss,memory,restart", "tests, separated by commas")
+	tests   = flag.String("tests", "hit,cold,delay,loss,memory,restart", "tests, separated by commas; soak too")
+	soak    = flag.Duration("soak", 30*time.Minute, "length of the test soak")
 	role    = flag.String("role", "", "internal")
 	quick   = flag.Bool("quick", false, "a smoke test: ours only, one small round")
 )
@@ -85,6 +86,11 @@ func run() error {
 			}
 		}
 	}
+	defer func() {
+		for _, p := range list {
+			os.RemoveAll(p.dir)
+		}
+	}()
 	all := map[string]map[string][]result{}
 	for round := 1; round <= *rounds; round++ {
 		for _, test := range strings.Split(*tests, ",") {
@@ -201,10 +207,48 @@ func one(p *peer, test string, net *network) (result, error) {
 			l = load(questions(1000, 2), 1, *window, 0)
 			r["kept %"] = 100 * (1 - float64(net.asked()-asked)/1000)
 		}
+	case "soak":
+		soakRun(s, net, r)
 	default:
 		return nil, fmt.Errorf("no such test")
 	}
 	return r, nil
+}
+
+// soakRun is a day compressed: questions old and new at about half of the
+// highest rate, while servers lose packets, are slow, or are all dead for a
+// while. Memory must be flat, and the success rate as at the start.
+func soakRun(s *server, net *network, r result) {
+	phase := []func(){
+		func() { net.set(0, 0, 0) },
+		func() { net.set(2*time.Millisecond, time.Millisecond, 0.01) },
+		func() { net.set(0, 0, 1) }, // dead
+		func() { net.set(0, 0, 0.3) },
+	}
+	end := time.Now().Add(*soak)
+	var first, last, most float64
+	for i := 0; time.Now().Before(end); i++ {
+		phase[i%len(phase)]()
+		began := time.Now()
+		load(questions(2000, 100+i), 1, *window/2, 0)
+		load(questions(1000, 0), 20, *window/2, 0)
+		if i%len(phase) == 0 {
+			l := load(questions(2000, 5000+i), 1, *window/2, 0)
+			mb := float64(s.memory()) / 1e6
+			if i == 4*len(phase) || i == 0 {
+				r["MB after the first rounds"] = mb
+			}
+			if i == 0 {
+				first = l.success()
+			}
+			last = l.success()
+			most = max(most, mb)
+			r["MB at the end"] = mb
+		}
+		time.Sleep(time.Since(began) / 2) // half of the time idle
+		r["rounds"] = float64(i + 1)
+	}
+	r["success % at the start"], r["success % at the end"], r["MB at most"] = first, last, most
 }
 
 // The two cores.
