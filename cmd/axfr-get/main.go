@@ -7,4 +7,6 @@ import (
 	"bulkhead/internal/prog"
 )
 
-func main() { prog.Main("axfr-get", axfrget.Run) }
+func main() {
+	prog.Main("axfr-get", func(args []string) error { return axfrget.Run(box, args) })
+}

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
 	"bulkhead/internal/prog"
+	"bulkhead/internal/sandbox"
 	"bulkhead/internal/scan"
 	"bulkhead/internal/stub"
 	"bulkhead/internal/tinydata"
@@ -42,7 +44,7 @@ const (
 )
 
 // Run is the program.
-func Run(args []string) error {
+func Run(box sandbox.Decl, args []string) error {
 	if len(args) < 3 {
 		return prog.Usage(usage)
 	}
@@ -61,6 +63,11 @@ func Run(args []string) error {
 			return err
 		}
 		g.id = uint16(stub.Below(1 << 16))
+	}
+	// fn is replaced by rename, so what is written is folders
+	box.Write = []string{filepath.Dir(g.fn), filepath.Dir(g.tmp)}
+	if err := sandbox.Enter(box); err != nil {
+		return err
 	}
 	return g.run(old)
 }

@@ -7,6 +7,13 @@ import "bulkhead/internal/sandbox"
 
 // All has them by program name.
 var All = map[string]sandbox.Decl{
+	"axfr-get": {
+		Program: "axfr-get",
+		Job:     "copies a zone from its server into a file",
+		User:    true,
+		Write:   []string{"."},
+		Calls:   "ppoll openat close fsync renameat fcntl",
+	},
 	"axfrdns": {
 		Program: "axfrdns",
 		Job:     "zone transfers and answers over TCP",

@@ -80,12 +80,18 @@ func dropBoundingSet() error {
 
 // dropCapabilities empties the effective, permitted, inheritable and with them
 // the ambient sets of all threads. After a change of uid they are empty
-// already; started by another manager they may not be.
-func dropCapabilities() error {
+// already; started by another manager they may not be. A tool that root runs to
+// write a file keeps root's way past the permissions of its folder; Landlock
+// says which folder.
+func dropCapabilities(d Decl) error {
 	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var none [2]unix.CapUserData
+	var left [2]unix.CapUserData
+	if d.User && len(d.Write) > 0 && os.Geteuid() == 0 {
+		left[0].Effective = 1 << unix.CAP_DAC_OVERRIDE
+		left[0].Permitted = 1 << unix.CAP_DAC_OVERRIDE
+	}
 	_, _, e := syscall.AllThreadsSyscall(syscall.SYS_CAPSET,
-		uintptr(unsafe.Pointer(&hdr)), uintptr(unsafe.Pointer(&none[0])), 0)
+		uintptr(unsafe.Pointer(&hdr)), uintptr(unsafe.Pointer(&left[0])), 0)
 	if e != 0 {
 		return e
 	}

@@ -105,7 +105,7 @@ func Enter(d Decl) error {
 }
 
 func confine(d Decl, missing lack) error {
-	if err := dropCapabilities(); err != nil {
+	if err := dropCapabilities(d); err != nil {
 		missing.add(wallCaps, err)
 	}
 	setLimits(d)

@@ -143,7 +143,9 @@ func record(t *testing.T, strace, name string, w work) map[string]bool {
 		c.Signal(syscall.SIGTERM)
 		time.AfterFunc(5*time.Second, func() { c.Kill() })
 	}
-	cmd.Wait()
+	if err := cmd.Wait(); err != nil && w.drive == nil {
+		t.Errorf("%s failed: %v\n%s", name, err, log.String())
+	}
 	b, err := os.ReadFile(out)
 	if err != nil {
 		t.Fatal(err)
@@ -313,8 +315,16 @@ func reply(q []byte, udp bool) []byte {
 	b.Question(n, t, class)
 	data := map[dns.Type][]byte{dns.TypeA: {192, 0, 2, 1}, dns.TypePTR: []byte("\x01h\x04test\x00"),
 		dns.TypeTXT: []byte("\x01x"), dns.TypeMX: []byte("\x00\x01\x01m\x04test\x00")}[t]
-	if data != nil {
+	soa := []byte("\x01m\x00\x01r\x00" + "\x00\x00\x00\x01" + strings.Repeat("\x00\x00\x01\x00", 4))
+	switch {
+	case data != nil:
 		b.RR(wire.Answer, n, t, dns.ClassIN, 60, data)
+	case t == dns.TypeSOA:
+		b.RR(wire.Answer, n, t, dns.ClassIN, 60, soa)
+	case t == dns.TypeAXFR:
+		b.RR(wire.Answer, n, dns.TypeSOA, dns.ClassIN, 60, soa)
+		b.RR(wire.Answer, n, dns.TypeA, dns.ClassIN, 60, []byte{192, 0, 2, 1})
+		b.RR(wire.Answer, n, dns.TypeSOA, dns.ClassIN, 60, soa)
 	}
 	return b.Finish()
 }

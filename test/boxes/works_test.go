@@ -39,6 +39,7 @@ var works = map[string][]work{
 		{drive: overTCP, files: map[string]string{"data.cdb": string(emptyCDB())}},
 		{env: []string{"IP"}, stdin: tcpQuestions(), files: map[string]string{"data.cdb": string(emptyCDB())}},
 	},
+	"axfr-get": {{args: []string{"a.test", "zone", "zone.tmp", "SERVER"}}},
 	"dnscache": {{drive: cache, env: []string{"IPSEND=0.0.0.0"},
 		files: map[string]string{"servers/@": "SERVER\n", "ip/127.0.0.1": ""}}},
 }
