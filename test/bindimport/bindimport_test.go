@@ -247,3 +247,72 @@ func TestHairyZones(t *testing.T) {
 		t.Errorf("seed %d: %d differences without a cause", seed, rep.Different)
 	}
 }
+
+// TestVerifyFindsDamage changes the data behind the new server's back in ways
+// that conversions go wrong, and each time verify must tell.
+func TestVerifyFindsDamage(t *testing.T) {
+	testbin.Peer(t, "usr/sbin/named")
+	bin := testbin.Dir(t, programs()...)
+	dir := t.TempDir()
+	os.Chmod(dir, 0o755)
+	zone := &zonegen.Zone{Origin: "d.test.", Main: "db.d", Files: map[string]string{"db.d": `$TTL 3600
+@ SOA ns1 host 7 7200 900 1209600 300
+@ NS ns1
+ns1 A 192.0.2.1
+www 600 A 192.0.2.80
+www TXT "first" "second"
+mail MX 10 www
+*.wild A 192.0.2.99
+sub NS ns.sub
+ns.sub A 192.0.2.55
+alias CNAME www
+`}}
+	named := freePort(t)
+	writeZones(t, dir, []*zonegen.Zone{zone}, named)
+	startNamed(t, dir, named)
+	cmd := exec.Command(filepath.Join(bin, "bind-import"), "-c", "named.conf")
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	good, err := os.ReadFile(filepath.Join(dir, "data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ name, from, to string }{
+		{"nothing", "", ""},
+		{"address", "192.0.2.80", "192.0.2.81"},
+		{"TTL", "192.0.2.80:600", "192.0.2.80:601"},
+		{"record lost", "@mail.d.test", "#"},
+		{"wildcard lost", "+*.wild", "#"},
+		{"strings swapped", `"first" "second"`, `"second" "first"`},
+		{"serial", ":7:7200", ":8:7200"},
+		{"delegation lost", "&sub.d.test", "#"},
+		{"glue", "192.0.2.55", "192.0.2.56"},
+		{"alias", "Calias.d.test:www", "Calias.d.test:ns1"},
+		{"preference", ":10:3600", ":11:3600"},
+		{"record added", "+www", "+extra.d.test:192.0.2.1:5\n+www"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			changed := strings.Replace(string(good), c.from, c.to, 1)
+			if c.from != "" && changed == string(good) {
+				t.Fatalf("%s is not in\n%s", c.from, good)
+			}
+			// a copy of its own for each server
+			d := t.TempDir()
+			os.Chmod(d, 0o755)
+			tcp, _ := os.ReadFile(filepath.Join(dir, "tcp"))
+			conf, _ := os.ReadFile(filepath.Join(dir, "named.conf"))
+			for f, text := range map[string][]byte{"data": []byte(changed), "tcp": tcp, "named.conf": conf} {
+				if err := os.WriteFile(filepath.Join(d, f), text, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ours := freePort(t)
+			startBulkhead(t, bin, d, ours)
+			if rep := verify(t, bin, d, named, ours); (rep.Different > 0) != (c.from != "") {
+				t.Errorf("%d differences: %+v", rep.Different, rep.Cases)
+			}
+		})
+	}
+}
