@@ -98,6 +98,35 @@ func TestHash(t *testing.T) {
 	}
 }
 
+// The dump in docs/format-cdb.md.
+func TestDocumentedDump(t *testing.T) {
+	r := build(t, []pair{{"one", "1"}}, maxClassic)
+	doc, err := os.ReadFile(filepath.Join(testbin.Root(), "docs/format-cdb.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := 0
+	for _, l := range bytes.Split(doc, []byte("\n")) {
+		var at int
+		if n, _ := fmt.Sscanf(string(l), "    %08x  ", &at); n != 1 || len(l) < 20 || l[4] == '|' {
+			continue
+		}
+		lines++
+		for i, x := range bytes.Fields(l)[1:] {
+			var b byte
+			if n, err := fmt.Sscanf(string(x), "%02x", &b); n != 1 || err != nil || len(x) != 2 || i >= 16 {
+				break
+			}
+			if r[at+i] != b {
+				t.Errorf("%s: byte %d is %02x", l, i, r[at+i])
+			}
+		}
+	}
+	if lines != 4 || len(r) != 0x81c {
+		t.Errorf("%d lines, %d bytes", lines, len(r))
+	}
+}
+
 func TestEmpty(t *testing.T) {
 	r := build(t, nil, maxClassic)
 	// the sha256 of the reference's file for empty data
