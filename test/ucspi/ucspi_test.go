@@ -78,12 +78,6 @@ func split(transcript string) (names []string, cases map[string]string) {
 	return names, cases
 }
 
-// known are the differences that docs/differences.md names: what the original
-// says, and what we say.
-var known = []struct{ what, theirs, ours string }{
-	// none of the transcript's lines differ on purpose
-}
-
 func TestSameAsOriginal(t *testing.T) {
 	testbin.NeedRoot(t)
 	peer := filepath.Dir(testbin.Peer(t, "usr/bin/tcpserver"))
@@ -93,13 +87,10 @@ func TestSameAsOriginal(t *testing.T) {
 	if len(names) < 25 {
 		t.Fatalf("only %d cases ran", len(names))
 	}
-	// The dynamic loader of the original and its shell scripts open other files.
-	noise := regexp.MustCompile(`(?m)^/bin/sh: .*\n`)
+	// A program may find its client gone, or not, as the processes happen to run.
+	noise := regexp.MustCompile(`(?m)^(/bin/)?sh: .*(I/O error|Broken pipe)\n`)
 	for _, n := range names {
 		w, g := noise.ReplaceAllString(want[n], ""), noise.ReplaceAllString(got[n], "")
-		for _, k := range known {
-			w = strings.ReplaceAll(w, k.theirs, k.ours)
-		}
 		if w != g {
 			t.Errorf("case %q\n--- original\n%s\n--- ours\n%s", n, diff(w, g), diff(g, w))
 		}
