@@ -96,6 +96,7 @@ type root struct {
 	primer   bool
 	finished bool
 	stale    bool // stale data were given already
+	nsFailed int  // names of servers that led nowhere
 	waiters  []waiter
 	budget   Budget
 	tasks    []*task

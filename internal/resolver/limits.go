@@ -57,6 +57,7 @@ const (
 const (
 	maxServers     = 16       // addresses tried of one zone; compat: djbdns.md, section 10.4
 	maxNSNames     = 13       // NS records taken of a delegation: the root has 13; BIND max-delegation-servers 13, after NXNSAttack
+	maxNSFailures  = 5        // names of servers that lead nowhere, for one question; then no more are tried: unbound MAX_TARGET_NX 5 (NXNSAttack)
 	maxGlueName    = 4        // addresses taken of one name server in a referral
 	maxSetBytes    = 8192     // an RRset larger is used but not kept; compat: djbdns.md, section 10.4
 	maxRecords     = 1024     // records read of one response: 64 KB hold 5,000 of the smallest

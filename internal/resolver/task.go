@@ -75,6 +75,7 @@ type task struct {
 	avoidIn  []byte           // ... of this zone
 	lookup   int              // ns whose address a child looks for
 	lookupTy dns.Type
+	hopeless bool // modeAddress: no other type of this name will help
 	lastCode dns.EDE
 
 	// QNAME minimisation
@@ -326,6 +327,7 @@ func (t *task) done() {
 func (t *task) failed(code dns.EDE, text string) {
 	t.state = stateDone
 	t.msg = nil
+	t.hopeless = true
 	t.lastCode = code
 	if t.parent != nil {
 		t.r.e.wake(t.parent)
@@ -385,6 +387,7 @@ func (t *task) cachedAddress(f found) {
 	case foundNothing:
 		t.state = stateCut
 	default:
+		t.hopeless = f != foundNoData
 		t.done()
 	}
 }
@@ -591,6 +594,9 @@ func (t *task) servers() {
 // random, A before AAAA of the same name.
 func (t *task) pickName() (int, dns.Type) {
 	e := t.r.e
+	if t.r.nsFailed >= maxNSFailures {
+		return -1, 0
+	}
 	for _, typ := range addressTypes {
 		if !e.family(typ) {
 			continue
@@ -633,6 +639,15 @@ func (t *task) gotAddress() {
 		return
 	}
 	t.child = nil
+	if len(c.result) == 0 {
+		v := &t.ns[t.lookup]
+		if c.hopeless {
+			v.tried = 3 // no use in asking for the other family
+		}
+		if v.tried == 3 || v.tried|triedBit(dns.TypeA) == 3 && !t.r.e.cfg.IPv4 || v.tried|triedBit(dns.TypeAAAA) == 3 && !t.r.e.cfg.IPv6 {
+			t.r.nsFailed++
+		}
+	}
 	for _, a := range c.result {
 		if len(t.addrs) < maxServers+maxGlueName && !t.has(a) {
 			t.addrs = append(t.addrs, a)
@@ -795,6 +810,13 @@ func (t *task) respond(w *response, from netip.AddrPort) {
 	}
 	if t.minLabels > 0 {
 		t.minCount++
+		if w.class == classNXDomain && t.mode == modeAddress {
+			// RFC 8020; nobody but a name server's owner suffers if it is wrong
+			e.store(w, Unchecked)
+			t.hopeless = true
+			t.done()
+			return
+		}
 		if w.class == classNXDomain || w.class == classLame {
 			// not believed without having asked for the name itself
 			t.noMin, t.minLabels = true, 0
@@ -811,6 +833,7 @@ func (t *task) respond(w *response, from netip.AddrPort) {
 		if w.class == classAnswer && len(w.msg.Answer) == 1 {
 			t.takeAddresses(&w.msg.Answer[0])
 		}
+		t.hopeless = w.class == classNXDomain || w.class == classAlias
 		t.done()
 		return
 	case modeMessage:
