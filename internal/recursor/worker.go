@@ -85,6 +85,9 @@ type worker struct {
 	reply     resolver.Reply
 	trace     *tracer // set while somebody explains
 	roll      *rollover
+
+	rootAt     int64  // when the copy of the root zone is looked at next, seconds since 1970
+	rootSerial uint32 // of the copy in use
 }
 
 func newWorker(s *Server) (*worker, error) {
@@ -218,6 +221,10 @@ func (w *worker) timers() {
 		w.up.sweep(w)
 		w.clients.sweep()
 		w.probe()
+		if w == w.s.workers[0] && w.now.Seconds() >= w.rootAt {
+			w.rootAt = w.now.Seconds() + rootZoneRefresh
+			w.loadRoot()
+		}
 	}
 }
 

@@ -324,3 +324,11 @@ func (v *Validator) expand(m *resolver.Message, name, zone dnsname.Name, z *aggZ
 	}
 	return false
 }
+
+// Preload remembers RRsets of a zone that are known to be good: its SOA and
+// NSEC records from a copy whose ZONEMD was checked.
+func (v *Validator) Preload(zone dnsname.Name, sets []resolver.RRset, now resolver.Time) {
+	for i := range sets {
+		v.agg.learn(zone, &sets[i], now.Seconds(), sets[i].TTL)
+	}
+}
