@@ -53,7 +53,11 @@ func run(args []string) error {
 
 // show appends the line of one service.
 func show(out []byte, f form, dir string) []byte {
-	down, s, problem := look(dir)
+	read := svdir.ReadState
+	if f == classic {
+		read = svdir.ReadStatus // what scripts see is the classic file alone
+	}
+	down, s, problem := look(dir, read)
 	if f == asJSON {
 		if problem != "" {
 			return svstatus.AppendJSONError(out, dir, problem)
@@ -71,7 +75,7 @@ func show(out []byte, f form, dir string) []byte {
 }
 
 // look changes into dir and reads what there is to know.
-func look(dir string) (down bool, s svstatus.Status, problem string) {
+func look(dir string, read func() (svstatus.Status, bool, error)) (down bool, s svstatus.Status, problem string) {
 	if err := syscall.Chdir(dir); err != nil {
 		return false, s, "unable to chdir: " + errtext.Of(err)
 	}
@@ -88,7 +92,7 @@ func look(dir string) (down bool, s svstatus.Status, problem string) {
 	default:
 		return down, s, "unable to open supervise/ok: " + errtext.Of(err)
 	}
-	s, opened, err := svdir.ReadState()
+	s, opened, err := read()
 	switch {
 	case err == nil:
 		return down, s, ""

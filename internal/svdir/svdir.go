@@ -100,23 +100,35 @@ func ReadStatus() (s svstatus.Status, opened bool, err error) {
 	return s, true, err
 }
 
-// ReadState reads the state file, if there is one that is as fresh as the
-// status file; else gives the classic status.
+// Supervise replaces state and then status. A reader in between tries again:
+// that takes microseconds, unless supervise was killed just there.
+const (
+	betweenTries = 20
+	betweenPause = time.Millisecond
+)
+
+// ReadState reads the state file, if there is one that belongs to the status
+// file; else gives the classic status.
 func ReadState() (s svstatus.Status, opened bool, err error) {
-	s, opened, err = ReadStatus()
-	if err != nil {
-		return s, opened, err
+	for range betweenTries {
+		s, opened, err = ReadStatus()
+		if err != nil {
+			return s, opened, err
+		}
+		b, err := posix.ReadAll(Sub()+"/state", maxStatus)
+		if err != nil {
+			return s, true, nil // 0.76's supervise
+		}
+		x, err := svstatus.Parse(b)
+		if err != nil || !x.Extended {
+			return s, true, nil
+		}
+		if x.Stamp == s.Stamp && x.PID == s.PID && x.Want == s.Want && x.Paused == s.Paused {
+			return x, true, nil
+		}
+		posix.Sleep(int64(betweenPause))
 	}
-	b, err := posix.ReadAll(Sub()+"/state", maxStatus)
-	if err != nil {
-		return s, true, nil
-	}
-	// A state that another supervise left is of no use: the pid differs. A
-	// fresher one (written just before the status file) is.
-	if x, err := svstatus.Parse(b); err == nil && x.Extended && x.Stamp.Seconds() >= s.Stamp.Seconds() {
-		return x, true, nil
-	}
-	return s, true, nil
+	return s, true, nil // left behind by a supervise that is gone
 }
 
 // Now gives the TAI64 seconds of the present.

@@ -298,13 +298,11 @@ wait:
 	return crashed
 }
 
-// killStarted ends what run scripts in dir have noted as their pid and is
-// still theirs.
+// killStarted ends every process whose working directory is dir, whether its
+// run script has noted it yet or not.
 func killStarted(dir string) {
-	b, _ := os.ReadFile(filepath.Join(dir, "started"))
-	for _, f := range strings.Fields(string(b)) {
-		pid, _ := strconv.Atoi(f)
-		if cwd, err := os.Readlink("/proc/" + f + "/cwd"); err == nil && cwd == dir && pid > 1 {
+	for pid := range processes() {
+		if cwd, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/cwd"); err == nil && cwd == dir && pid > 1 {
 			syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
