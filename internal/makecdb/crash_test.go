@@ -140,6 +140,8 @@ func TestIndexBeside(t *testing.T) {
 	dir := t.TempDir()
 	var data strings.Builder
 	data.WriteString(".example.test:192.0.2.1:a\n%ex:10\n%ey:[2001:db8::]/32\n")
+	// records that no answer can hold must not keep the others from being served
+	data.WriteString(":d.example.test:39:\\001\n." + strings.Repeat("label.", 40) + "test:192.0.2.1:ns.example.test\n")
 	for i := range 30000 {
 		data.WriteString("=h" + strconv.Itoa(i) + ".d" + strconv.Itoa(i%70) + ".example.test:10.0." + strconv.Itoa(i>>8&255) + "." + strconv.Itoa(i&255) + "\n")
 	}

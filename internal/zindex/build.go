@@ -195,8 +195,15 @@ func (b *Builder) Add(pos uint64, key, data []byte) error {
 		b.flags |= HasLocations
 		return nil
 	}
-	if pos > posMask || !dnsname.Valid(key) || !ParseData(data, &r) || !wellFormed(r.Type, r.Data) {
+	if pos > posMask || !dnsname.Valid(key) || !ParseData(data, &r) {
 		return ErrFormat
+	}
+	if !wellFormed(r.Type, r.Data) {
+		// Lines can make such a record: a type 39 in octal bytes, or the SOA of
+		// a name so long that "hostmaster." before it is no name any more. No
+		// answer can hold it, so it is as if it were not there; the others are
+		// served.
+		return nil
 	}
 	b.records++
 	name, above := key, key
