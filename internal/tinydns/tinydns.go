@@ -72,7 +72,9 @@ func (p *program) Prepare(q []content.Question, ok []bool) {
 	}
 	for i := range q {
 		if ok[i] {
-			q[i].Ahead = uint64(d.TouchNode(q[i].Hash))
+			a, x := d.TouchNode(q[i].Hash)
+			q[i].Ahead = uint64(a)
+			sum += uint64(x)
 		}
 	}
 	for i := range q {

@@ -90,8 +90,9 @@ func (v *View) Touch(h uint64) uint64 {
 type Ahead uint64
 
 // TouchNode goes on where Touch ended: it reads what the first slot whose tag
-// fits points to, the record or the list of records.
-func (v *View) TouchNode(h uint64) Ahead {
+// fits points to, the record or the list of records. Like Touch it gives back
+// something that depends on what was read.
+func (v *View) TouchNode(h uint64) (a Ahead, x byte) {
 	bk, _ := bits.Mul64(h, v.buckets)
 	at := v.slots + int(bk)*bucketSlots*slotLen
 	for end := at + bucketSlots*slotLen; at < end; at += slotLen {
@@ -100,18 +101,17 @@ func (v *View) TouchNode(h uint64) Ahead {
 		}
 		w1 := binary.LittleEndian.Uint64(v.idx[at+8:])
 		pos := w1 & posMask
-		if w1&FlagMulti == 0 {
-			if pos < uint64(len(v.cdb)) {
-				return Ahead(v.cdb[pos]) << 63 >> 63 // 0 or 1: not past the header, so TouchRecord reads nothing far
+		if w1&FlagMulti != 0 {
+			if i := v.lists + int(pos+1)*wordLen; i+wordLen <= len(v.idx) {
+				a = Ahead(binary.LittleEndian.Uint64(v.idx[i:]) & posMask)
 			}
-			return 0
+		} else if pos+48 < uint64(len(v.cdb)) {
+			// a record of a name of usual length lies in two cache lines
+			x = v.cdb[pos] ^ v.cdb[pos+48]
 		}
-		if i := v.lists + int(pos+1)*wordLen; i+wordLen <= len(v.idx) {
-			return Ahead(binary.LittleEndian.Uint64(v.idx[i:]) & posMask)
-		}
-		return 0
+		break
 	}
-	return 0
+	return a, x
 }
 
 // TouchRecord reads the first record of a list, and the next cache lines, where
