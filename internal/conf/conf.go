@@ -224,7 +224,7 @@ func Tinydns(args []string) error {
 func tinydnsMakefile(bin string) string {
 	return `all: data.cdb
 	@test -s secondaries || exit 0; bad=0; \
-	while read host rest; do \
+	while read host rest || test -n "$$host"; do \
 	  case "$$host" in ''|'#'*) continue ;; esac; \
 	  if test -t 2; then echo "sending data.cdb to $$host" >&2; fi; \
 	  rsync -tz --timeout=60 -e 'ssh -o BatchMode=yes' data.cdb "$$host:data.cdb" </dev/null || \
