@@ -869,6 +869,11 @@ func (p *Player) Play(name string, sc *Scenario) *Result {
 				w.check, w.checked = next, false
 			}
 			w.query(s)
+			if next != nil && sc.Deckard && next.Kind == "CHECK_ANSWER" && !s.Entry.IsHex {
+				// servers answer by the step of the question
+				c := w.clients[len(w.clients)-1]
+				w.runUntil(w.now+resolver.Second, func() bool { return c.got })
+			}
 			if next != nil && (next.Kind == "QUERY" || next.Kind == "TIME_PASSES") {
 				w.runUntil(w.now+100*resolver.Millisecond, nil)
 			}
