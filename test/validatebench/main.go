@@ -44,6 +44,7 @@ var (
 	rounds  = flag.Int("rounds", 3, "rounds")
 	zones   = flag.Int("zones", 2500, "zones below the TLDs")
 	only    = flag.String("only", "", "servers, separated by commas")
+	hostile = flag.Bool("hostile", false, "hostile zones instead: KeyTrap, SigJam, NSEC3")
 )
 
 func main() {
@@ -76,6 +77,9 @@ func run() error {
 	defer nsd.stop()
 	if !answers(authority, "www.d00001.t1.", 30*time.Second) {
 		return fmt.Errorf("nsd does not answer: %s", nsd.log())
+	}
+	if *hostile {
+		return attacks(dir, ds)
 	}
 	var names []string
 	for z := range *zones {
@@ -154,6 +158,11 @@ func tree(dir string) (string, error) {
 			return "", err
 		}
 		delegations[z%tlds] = append(delegations[z%tlds], fmt.Sprintf("d%05d NS x", z))
+	}
+	if *hostile {
+		if err := evil(t, o, write, &delegations[0]); err != nil {
+			return "", err
+		}
 	}
 	var top []string
 	for k := range tlds {
