@@ -254,7 +254,7 @@ is descriptors and signals
 server -RHl0 -- sh -c 'ls /proc/self/fd | wc -l; grep -E "SigBlk" /proc/self/status; ulimit -n; perl -e 1 2>/dev/null; dd if=/dev/zero bs=1 count=0 2>/dev/null; sh -c "kill -PIPE \$\$"; echo pipe $?'
 ulimit -n 1000
 tcpclient -RHl0 127.0.0.1 $port sh -c 'cat <&6'
-tcpclient -RHl0 127.0.0.1 $port sh -c 'ls -l /proc/self/fd | grep -c socket; grep SigBlk /proc/self/status; sh -c "kill -PIPE \$\$"; echo pipe $?; ulimit -n' 5</dev/null
+tcpclient -RHl0 127.0.0.1 $port sh -c 'ls -l /proc/self/fd | grep -c socket; grep SigBlk /proc/self/status; sh -c "kill -PIPE \$\$"; echo pipe $?; ulimit -n; cat <&6 >/dev/null' 5</dev/null
 finish
 
 is recordio
@@ -264,7 +264,7 @@ read x; echo "you said $x"; printf 'no newline'
 S
 chmod 755 talk
 echo hello | recordio ./talk 2>rec | cat; echo; sort rec | norm
-printf 'long%.0s' $(seq 100) | recordio cat 2>rec > /dev/null; code; norm < rec | sort
+printf 'long%.0s' $(seq 100) | recordio cat 2>rec | cat > /dev/null; norm < rec | sort
 recordio sh -c 'exit 7' </dev/null 2>/dev/null; code
 recordio ./nonexistent 2>&1 </dev/null | grep -v EOF
 
