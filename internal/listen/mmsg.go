@@ -3,6 +3,7 @@ package listen
 import (
 	"encoding/binary"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -26,14 +27,21 @@ func (w *Worker) loop(h Handler) error {
 		case 0:
 		case syscall.EBADF, syscall.ENOTSOCK, syscall.EINVAL:
 			return errno
+		case syscall.EINTR, syscall.EAGAIN, syscall.ECONNREFUSED:
+			continue // ECONNREFUSED: an ICMP error queued on the socket, now cleared
 		default:
-			continue // EINTR; an error queued on the socket, now cleared
+			time.Sleep(errorPause)
+			continue
 		}
 		w.received(n)
 		h.Handle(w, w.packets[:n])
 		w.send(n)
 	}
 }
+
+// errorPause keeps a lasting error, such as a network that is down or memory
+// that is short, from taking the whole processor.
+const errorPause = 10 * time.Millisecond
 
 // msgWaitForOne makes recvmmsg sleep for the first packet only.
 const msgWaitForOne = 0x10000

@@ -22,8 +22,9 @@ type limits struct {
 	trust *access.List
 }
 
-// newLimits reads $RRL and root/ip. Each of the threads gets its share of the
-// rate, at least 1: the kernel spreads clients evenly over their sockets.
+// newLimits reads $RRL and, before the box closes, $ROOT/ip. Each of the
+// threads gets its share of the rate, at least 1: the kernel spreads clients
+// evenly over their sockets.
 func newLimits(threads int) (*limits, error) {
 	n, err := env.Uint("RRL", 0, 1<<20)
 	if err != nil || n == 0 {
@@ -31,8 +32,10 @@ func newLimits(threads int) (*limits, error) {
 	}
 	l := &limits{rate: max(1, uint32(n)/uint32(threads))}
 	// No folder: nobody is trusted more than others.
-	if list, err := access.Load(os.DirFS("ip")); err == nil {
-		l.trust = list
+	if root := os.Getenv("ROOT"); root != "" {
+		if list, err := access.Load(os.DirFS(root + "/ip")); err == nil {
+			l.trust = list
+		}
 	}
 	return l, nil
 }

@@ -79,14 +79,15 @@ func Run(spec Spec) error {
 		errors.As(err, &e)
 		return prog.Fatal("unable to "+e.Stage+" UDP socket", e.Err)
 	}
+	limit, limitErr := newLimits(workers) // reported after what the box says
 	if err := sandbox.Enter(spec.Box); err != nil {
 		return err
 	}
 	s := &Server{Name: spec.Name, quiet: env.IsOff("LOG")}
-	if s.Config, err = config(); err != nil {
+	if s.limit, err = limit, limitErr; err != nil {
 		return err
 	}
-	if s.limit, err = newLimits(workers); err != nil {
+	if s.Config, err = config(); err != nil {
 		return err
 	}
 	s.Log = qlog.New(spec.Name)

@@ -285,7 +285,7 @@ func FuzzBuild(f *testing.F) {
 		}
 		cdb.Reader(c).Each(func(key, data []byte) error {
 			var r Record
-			if len(key) > 1 && key[0] == 0 || !ParseData(data, &r) || r.Type == dns.TypeNSEC3 || r.Type == dns.TypeRRSIG {
+			if len(key) > 1 && key[0] == 0 || !ParseData(data, &r) || r.Type == dns.TypeNSEC3 || r.Type == dns.TypeRRSIG || !wellFormed(r.Type, r.Data) {
 				return nil
 			}
 			q := key

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -311,5 +312,80 @@ func TestClients(t *testing.T) {
 		if err != nil || !strings.Contains(string(out), "192.0.2.2") || strings.Contains(string(out), "WARNING") || strings.Contains(string(out), "malformed") {
 			t.Errorf("%v: %v\n%s", cmd, err, out)
 		}
+	}
+}
+
+// Without data.cdb the answer is SERVFAIL; data that come later are served.
+func TestNoData(t *testing.T) {
+	testbin.NeedRoot(t)
+	root := tempRoot(t)
+	s := start(t, testbin.Dir(t, "tinydns")+"/tinydns", "127.0.0.76", root)
+	q := makeQuery("www.z.test", dns.TypeA, false, 9)
+	if m := ask(t, "127.0.0.76:53", q); m[3]&15 != byte(dns.RCodeServFail) {
+		t.Errorf("no data: %x", m)
+	}
+	if l := s.line(t); !strings.HasSuffix(l, ":0009 - 0001 www.z.test") {
+		t.Errorf("log %q", l)
+	}
+	s.discard()
+	publish(t, root, compile(t, []byte(".z.test:192.0.2.1:a\n+www.z.test:192.0.2.2\n"), 1))
+	time.Sleep(15 * time.Millisecond)
+	if m := ask(t, "127.0.0.76:53", q); m[3]&15 != 0 || m[7] != 1 {
+		t.Errorf("data that came later: %x", m)
+	}
+}
+
+// Over the rate half of the answers are truncated and half are not sent;
+// networks in root/ip get all.
+func TestRateLimit(t *testing.T) {
+	testbin.NeedRoot(t)
+	root := tempRoot(t)
+	os.Mkdir(filepath.Join(root, "ip"), 0o755)
+	os.WriteFile(filepath.Join(root, "ip", "127.7"), nil, 0o644)
+	publish(t, root, compile(t, []byte(".z.test:192.0.2.1:a\n+www.z.test:192.0.2.2\n"), 1))
+	start(t, testbin.Dir(t, "tinydns")+"/tinydns", "127.0.0.77", root, "RRL=5", "GOMAXPROCS=1").discard()
+	q := makeQuery("www.z.test", dns.TypeA, false, 9)
+	last := makeQuery("last.z.test", dns.TypeA, false, 10)
+	count := func(from string) (full, cut int) {
+		k := socket(t, from)
+		defer k.Close()
+		to := &net.UDPAddr{IP: net.ParseIP("127.0.0.77"), Port: 53}
+		for range 200 {
+			k.WriteTo(q, to)
+		}
+		k.WriteTo(last, to)
+		settle(t, k, 10, func(m []byte) {
+			if m[2]&2 != 0 {
+				cut++
+			} else {
+				full++
+			}
+		})
+		return
+	}
+	if full, cut := count("127.0.0.1:0"); full < 5 || full > 30 || cut < 80 || cut > 100 {
+		t.Errorf("200 questions: %d answers, %d truncated", full, cut)
+	}
+	if full, cut := count("127.7.0.1:0"); full != 200 || cut != 0 {
+		t.Errorf("200 questions from a network in root/ip: %d answers, %d truncated", full, cut)
+	}
+}
+
+// TERM ends the server as it ended 1.05, and no log line is lost.
+func TestTerm(t *testing.T) {
+	testbin.NeedRoot(t)
+	root := tempRoot(t)
+	publish(t, root, compile(t, []byte(".z.test:192.0.2.1:a\n"), 1))
+	s := start(t, testbin.Dir(t, "tinydns")+"/tinydns", "127.0.0.78", root)
+	for range 50 {
+		ask(t, "127.0.0.78:53", makeQuery("z.test", dns.TypeA, false, 9))
+	}
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	for range 50 {
+		s.line(t)
+	}
+	s.cmd.Wait()
+	if ws := s.cmd.ProcessState.Sys().(syscall.WaitStatus); !ws.Signaled() || ws.Signal() != syscall.SIGTERM {
+		t.Errorf("ended with %v", s.cmd.ProcessState)
 	}
 }
