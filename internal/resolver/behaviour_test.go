@@ -337,3 +337,42 @@ func TestServerSelection(t *testing.T) {
 		t.Error("too many")
 	}
 }
+
+// RFC 9609: the root's servers are asked for, used instead of the hints, and
+// asked for again when their time is over.
+func TestPriming(t *testing.T) {
+	f := newFake(t)
+	primes := 0
+	root := func(q *asked) {
+		if q.name == dnsname.Root && q.typ == dns.TypeNS {
+			primes++
+			q.start(wire.BitAA).an(".", dns.TypeNS, 1000, []byte(n("a.root"))).a("a.root", "192.0.2.2", 1000).send()
+			return
+		}
+		q.start(wire.BitAA | uint16(dns.RCodeNXDomain)).soa(".").send()
+	}
+	f.servers[rootAddr], f.servers["192.0.2.2"] = root, root
+	f.e.Prime(f.now)
+	f.wait(Second)
+	f.ask("x", dns.TypeA)
+	if f.to["192.0.2.2"] != 1 || primes != 1 {
+		t.Errorf("%v, %d times primed", f.to, primes)
+	}
+	f.wait(1001 * Second)
+	f.ask("y", dns.TypeA)
+	f.wait(Second)
+	f.ask("z", dns.TypeA)
+	if f.to["192.0.2.2"] != 2 || primes != 2 {
+		t.Errorf("after the time of the first: %v, %d times primed", f.to, primes)
+	}
+	// nobody answers: not more than one try a minute
+	f.servers[rootAddr] = func(q *asked) { q.start(uint16(dns.RCodeRefused)).send() }
+	f.servers["192.0.2.2"] = nil
+	f.wait(1001 * Second)
+	before := f.to[rootAddr]
+	for range 20 {
+		f.ask("w", dns.TypeA)
+		f.wait(10 * Second)
+	}
+	t.Logf("%d packets to the hints in 200 s", f.to[rootAddr]-before)
+}

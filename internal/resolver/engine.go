@@ -31,7 +31,10 @@ type Engine struct {
 	nRoots    int
 	nTasks    int
 	motion    uint64
-	priming   bool
+	priming   bool // the root's servers are being asked for
+	primed    bool // Prime was called
+	needPrime bool
+	nextPrime Time
 
 	runq []*task
 	dead []*root // finished, to be recycled when nobody is in the middle of them
@@ -213,15 +216,15 @@ func (e *Engine) Abandon(ticket uint64) {
 	}
 }
 
-// Prime asks the servers of root/servers/@ who serves the root (RFC 9609), and
-// again when that is about to be forgotten.
+// Prime asks the servers of root/servers/@ who serves the root (RFC 9609). The
+// engine does so again by itself when that is past its time.
 func (e *Engine) Prime(now Time) {
 	e.now = now
 	z := e.zones[dnsname.Root]
 	if e.priming || z == nil || z.Forward || e.cfg.ForwardOnly {
 		return
 	}
-	e.priming = true
+	e.priming, e.primed, e.nextPrime = true, true, now+primeEvery
 	r := e.newRoot(e.hash(rootName, uint64(dns.TypeNS), 2), rootName, dns.TypeNS, true)
 	r.refresh, r.primer = true, true
 	e.newTask(r, nil, modePrime, rootName, dns.TypeNS)
@@ -382,6 +385,10 @@ func (e *Engine) run() {
 	}
 	e.runq = e.runq[:0]
 	e.recycle()
+	if e.needPrime {
+		e.needPrime = false
+		e.Prime(e.now)
+	}
 }
 
 func (e *Engine) wake(t *task) {

@@ -85,6 +85,7 @@ const (
 	deadTime      = 10 * Second        // a server that timed out thrice is asked last for so long, doubling
 	deadAfter     = 1 * Second         // a server is dead when three packets in a row, over so long, got nothing
 	probeTime     = 1 * Second         // a dead server gets one packet in so long; RFC 9520, section 3.2 allows that
+	primeEvery    = 60 * Second        // between two tries to learn the root's servers
 	maxDeadTime   = 320 * Second       // RFC 9520, section 3.2: at most five minutes
 	lameTime      = 900 * Second       // unbound infra-host-ttl 900
 	infraTime     = 900 * Second       // the same: then all is measured anew

@@ -449,6 +449,9 @@ func (t *task) findCut() {
 		t.failed(dns.EDEOther, "no servers configured")
 		return
 	}
+	if bestName[0] == 0 && t.mode != modePrime && e.primed && e.now >= e.nextPrime {
+		e.needPrime = true // what priming had brought is past its time
+	}
 	t.setZone(bestName)
 	t.fixed = true
 	t.forward = bestZone.Forward || e.cfg.ForwardOnly && len(bestName) == 1
@@ -476,6 +479,9 @@ func (t *task) useEntry(zone []byte) {
 	t.expires = e.entry.Expires
 	t.learnt = e.entry.Expires - int64(e.entry.TTL)
 	t.bound = e.entry.Expires
+	if zone[0] == 0 {
+		t.bound = 0 // the root has no parent that could take it away
+	}
 	t.delegation(e.entry.Records, e.entry.Proof, true)
 	t.state = stateServers
 }
