@@ -17,7 +17,7 @@ import (
 
 // gcPercent keeps memory below the size of the data.cdb that is made: nearly
 // all of it is two tables without pointers, which cost little to look at.
-const gcPercent = 20
+const gcPercent = 50
 
 // Tinydns makes tinydns's data.cdb, and data.idx beside it.
 func Tinydns() error {
@@ -75,11 +75,12 @@ func newProgress(size int64) *progress {
 	return &progress{size: size, start: now, last: now, tty: err == nil}
 }
 
-func (p *progress) step(s tinydata.Stats) {
+func (p *progress) step(s tinydata.Stats) { p.stepAt(time.Now(), s) }
+
+func (p *progress) stepAt(now time.Time, s tinydata.Stats) {
 	if !p.tty {
 		return
 	}
-	now := time.Now()
 	if now.Sub(p.start) < progressAfter || now.Sub(p.last) < progressEvery {
 		return
 	}
