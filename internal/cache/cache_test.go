@@ -167,6 +167,7 @@ func TestModel(t *testing.T) {
 			t.Fatalf("Dump: %v", err)
 		}
 		d := New(make([]byte, size), [2]uint64{1, 2}, 100)
+		d.Expect(rapid.IntRange(0, 1000).Draw(t, "expect"))
 		m, err := d.Load(&file, now)
 		if err != nil || m != n {
 			t.Fatalf("Load: %d of %d, %v", m, n, err)
@@ -453,5 +454,23 @@ func BenchmarkPut(b *testing.B) {
 			buf[j] = '0' + byte(v%10)
 		}
 		c.Put(c.MakeKey(KindRRset, dns.TypeA, buf), &e, 1000)
+	}
+}
+
+func BenchmarkLoad(b *testing.B) {
+	c := New(make([]byte, 256<<20), [2]uint64{7, 8}, 0)
+	e := Entry{Kind: KindRRset, Type: dns.TypeA, TTL: 300, Expire: 1300, Records: pack("\x01\x02\x03\x04")}
+	for i := range 1000000 {
+		c.Put(c.MakeKey(KindRRset, dns.TypeA, name(b, fmt.Sprintf("h%06d.d%05d.t%d", i, i%10000, i%50))), &e, 1000)
+	}
+	var file bytes.Buffer
+	c.Dump(&file, 1000)
+	b.ResetTimer()
+	for b.Loop() {
+		d := New(make([]byte, 256<<20), [2]uint64{17, 18}, 0)
+		d.Expect(file.Len() / 48)
+		if n, err := d.Load(bytes.NewReader(file.Bytes()), 1000); n < 990000 || err != nil {
+			b.Fatal(n, err)
+		}
 	}
 }

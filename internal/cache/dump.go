@@ -119,6 +119,19 @@ func (s *shard) each(r *ring, f func(off int)) {
 	}
 }
 
+// Expect makes the index ready for so many entries at once, instead of a
+// quarter at a time; a dump of n bytes has at most n/40.
+func (c *Cache) Expect(entries int) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		if b := entries/len(c.shards)/fullBucket + 1; b > s.buckets {
+			s.rebuild(c, b)
+		}
+		s.mu.Unlock()
+	}
+}
+
 // Load adds the entries of a dump that are still of use at now. Their trust,
 // status and expiry are those they had; none lives longer than its ttl from
 // now, whatever the clock did meanwhile. What the cache has already is kept.

@@ -119,7 +119,11 @@ func (s *shard) grow(c *Cache) {
 	if s.live < s.buckets*fullBucket || s.buckets == s.most {
 		return
 	}
-	s.buckets = min(s.most, s.buckets+s.buckets/4+1)
+	s.rebuild(c, s.buckets+s.buckets/4+1)
+}
+
+func (s *shard) rebuild(c *Cache, buckets int) {
+	s.buckets = min(s.most, buckets)
 	clear(s.index[:s.buckets*bucketBytes])
 	s.live = 0
 	for _, r := range [...]*ring{&s.main, &s.small} {
@@ -196,16 +200,20 @@ func (s *shard) link(h uint64, off int) {
 	b := s.line(h)
 	v := s.tag(h) | uint32(off/unit)
 	s.live++
-	var wb, wi int
-	worst := uint32(^uint32(0))
 	for range 2 {
 		for i := range lineSlots {
-			x := s.slot(b, i)
-			if x == 0 {
+			if s.slot(b, i) == 0 {
 				s.setSlot(b, i, v)
 				return
 			}
-			o := int(x&(1<<s.offBits-1)) * unit
+		}
+		b = s.other(b)
+	}
+	var wb, wi int
+	worst := ^uint32(0)
+	for range 2 {
+		for i := range lineSlots {
+			o := int(s.slot(b, i)&(1<<s.offBits-1)) * unit
 			f := s.bits(o)&freqMask<<8 | uint32(uint8(i*7+int(h))) // ties: anyone, by the hash
 			if f < worst {
 				worst, wb, wi = f, b, i

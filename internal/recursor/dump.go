@@ -52,6 +52,10 @@ func wall() uint32 {
 	return uint32(c.read().Seconds())
 }
 
+// usualEntry is what an entry takes at least in practice, bytes: an address of
+// a name of 20 bytes. Too small a guess costs index, too large a guess time.
+const usualEntry = 48
+
 // load reads the dump of an earlier run. Whatever is wrong with it costs only
 // its entries.
 func (s *Server) load(l *Log) {
@@ -61,6 +65,9 @@ func (s *Server) load(l *Log) {
 	}
 	defer f.Close()
 	start := time.Now()
+	if i, err := f.Stat(); err == nil {
+		s.cache.Expect(int(i.Size() / usualEntry))
+	}
 	n, err := s.cache.Load(bufio.NewReaderSize(f, 1<<16), wall())
 	if err != nil {
 		l.Note("loaded " + strconv.Itoa(n) + " entries, then: " + err.Error())

@@ -230,7 +230,11 @@ func soakRun(s *server, net *network, r result) {
 	for i := 0; time.Now().Before(end); i++ {
 		phase[i%len(phase)]()
 		began := time.Now()
-		load(questions(2000, 100+i), 1, *window/2, 0)
+		n := 2000
+		if i%len(phase) == 2 {
+			n = 100 // each takes seconds
+		}
+		load(questions(n, 100+i), 1, *window/2, 0)
 		load(questions(1000, 0), 20, *window/2, 0)
 		if i%len(phase) == 0 {
 			l := load(questions(2000, 5000+i), 1, *window/2, 0)
