@@ -30,6 +30,7 @@ const (
 // process serves the connection on descriptors 0 and 1 until the client ends
 // it.
 func process(box sandbox.Decl) error {
+	box.Brief = true
 	if err := sandbox.Enter(box); err != nil {
 		return err
 	}

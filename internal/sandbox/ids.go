@@ -14,13 +14,15 @@ import (
 
 // dropIDs gives up root for good: capability bounding set, groups, gid, uid,
 // in this order because each step needs what the next one takes away.
-func dropIDs() error {
+func dropIDs(d Decl) error {
 	gid, err := id("GID")
 	if err != nil {
 		return err
 	}
-	if err := dropBoundingSet(); err != nil {
-		return prog.Fatal("unable to drop capabilities", err)
+	if !d.Brief {
+		if err := dropBoundingSet(); err != nil {
+			return prog.Fatal("unable to drop capabilities", err)
+		}
 	}
 	if err := syscall.Setgroups([]int{gid}); err != nil {
 		return prog.Fatal("unable to setgid", err)
