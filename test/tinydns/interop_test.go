@@ -50,7 +50,7 @@ func TestInterop(t *testing.T) {
 	}
 	seed := *seedFlag
 	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
+		seed = defaultSeed("INTEROP")
 	}
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
