@@ -14,6 +14,7 @@ package auth
 
 import (
 	"math/bits"
+	"sync/atomic"
 
 	"bulkhead/internal/cdb"
 	"bulkhead/internal/content"
@@ -24,7 +25,7 @@ import (
 // immutable and used by any number of Answerers at once.
 type Data struct {
 	*zindex.View
-	Generation uint64 // differs between any two; set by who opens it
+	Generation uint64 // differs between any two of a process
 }
 
 // NewData takes the bytes of data.cdb and of an index of them. Without an
@@ -42,8 +43,12 @@ func NewData(c, idx []byte, id zindex.Identity) (*Data, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Data{View: v}, nil
+	return &Data{View: v, Generation: generations.Add(1)}, nil
 }
+
+// generations counts them, so that what an Answerer has prepared from one is
+// never taken for another's.
+var generations atomic.Uint64
 
 // Location finds the client's location: the longest prefix among the %-lines
 // that holds its address. Keys are 00 25 and the octets of an IPv4 prefix

@@ -44,8 +44,6 @@ func (m *memory) Seek(off int64, whence int) (int64, error) {
 	return off, nil
 }
 
-var generations uint64
-
 func compile(t testing.TB, data string) *Data {
 	t.Helper()
 	var m memory
@@ -60,8 +58,6 @@ func compile(t testing.TB, data string) *Data {
 	if err != nil {
 		t.Fatal(err)
 	}
-	generations++
-	d.Generation = generations
 	return d
 }
 

@@ -50,7 +50,6 @@ type Store struct {
 	mu       sync.Mutex   // of loading
 	seen     fileID       // data.cdb that was looked at last, served or not
 	building bool
-	nextGen  uint64
 	rmu      sync.Mutex
 	readers  []*Reader
 	old      []*files
@@ -247,8 +246,6 @@ func openIndex(c []byte, id zindex.Identity) []byte {
 
 func (s *Store) publish(g *files) {
 	s.rmu.Lock()
-	s.nextGen++
-	g.data.Generation = s.nextGen
 	old := s.cur.Swap(g)
 	if old != nil {
 		s.old = append(s.old, old)

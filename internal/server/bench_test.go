@@ -47,7 +47,6 @@ func testData(t testing.TB, names int) *auth.Data {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Generation = 1
 	return d
 }
 
