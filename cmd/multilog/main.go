@@ -9,6 +9,7 @@ import (
 	"bulkhead/internal/logdir"
 	"bulkhead/internal/logscript"
 	"bulkhead/internal/prog"
+	"bulkhead/internal/sandbox"
 )
 
 func main() { prog.Main("multilog", run) }
@@ -18,6 +19,12 @@ func run(args []string) error {
 	l, err := logdir.New(logscript.Parse(args))
 	if err != nil {
 		return err
+	}
+	if !l.Processes() {
+		box.Write = l.Directories()
+		if err := sandbox.Enter(box); err != nil {
+			return err
+		}
 	}
 	l.Run()
 	return nil

@@ -106,6 +106,13 @@ var All = map[string]sandbox.Decl{
 		Sockets: []string{"udp", "tcp"},
 		Calls:   "socket bind connect close fcntl",
 	},
+	"multilog": {
+		Program: "multilog",
+		Job:     "keeps logs in directories of its own",
+		User:    true,
+		Write:   []string{"."},
+		Calls:   "ppoll fcntl fchdir openat close newfstatat getdents64 fsync fchmod fchmodat renameat linkat unlinkat",
+	},
 	"pickdns": {
 		Program: "pickdns",
 		Job:     "answers with a few of many addresses over UDP",

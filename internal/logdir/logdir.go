@@ -94,6 +94,26 @@ func New(script logscript.Script) (*Log, error) {
 	return l, nil
 }
 
+// Processes reports whether the script names a processor for any directory.
+func (l *Log) Processes() bool {
+	for _, d := range l.dirs {
+		if d != nil && d.conf.Process {
+			return true
+		}
+	}
+	return false
+}
+
+// Directories gives the log directories, as the script names them.
+func (l *Log) Directories() (names []string) {
+	for _, d := range l.dirs {
+		if d != nil {
+			names = append(names, d.name)
+		}
+	}
+	return names
+}
+
 // catchSignals notes TERM and ALRM. They are looked at before each read only.
 // XFSZ is caught so that a file size limit shows as an error of write.
 func (l *Log) catchSignals() error {
