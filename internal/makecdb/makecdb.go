@@ -75,6 +75,9 @@ func Make(compile func(src *Source, w *cdb.Writer) error, index Index) error {
 	if err != nil {
 		return prog.Fatal("unable to stat "+In, err)
 	}
+	if start.Before(st.ModTime()) {
+		start = st.ModTime() // another machine's clock: data.cdb is not older than data
+	}
 	out, err := os.OpenFile(Tmp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return prog.Fatal("unable to create "+Tmp, err)
