@@ -39,8 +39,15 @@ type verdict struct {
 	fail  string       // warning instead
 }
 
-// serve starts the child of a connection. pid is 0 if nothing needed one.
-func (s *server) serve(fd int, sa unix.Sockaddr) (pid int, remote netip.Addr, err error) {
+// maxAskers is the limit of connections up to which the server itself asks
+// others when nobody can tell; each that waits for ident holds a thread.
+const maxAskers = 1000
+
+// serve starts the child of a connection. pid is 0 if nothing needed one. With
+// later the child comes when others have been asked, and fd is not to be
+// closed: without a log that shows the process id, and without a banner, it
+// makes no difference who asks, and a process is saved.
+func (s *server) serve(fd int, sa unix.Sockaddr) (pid int, remote netip.Addr, later bool, err error) {
 	o := s.o
 	conn := &ucspi.Conn{}
 	var zone uint32
@@ -65,32 +72,50 @@ func (s *server) serve(fd int, sa unix.Sockaddr) (pid int, remote netip.Addr, er
 			conn.Local = netip.AddrPortFrom(conn.Local.Addr().Unmap(), conn.Local.Port())
 		}
 	} else {
-		return s.give(p, verdict{fail: "unable to get local address: " + errtext.Of(e)}, remote)
+		pid, err = s.give(p, verdict{fail: "unable to get local address: " + errtext.Of(e)})
+		return pid, remote, false, err
 	}
 	proxied := o.Proxy.Has(remote)
 	if !proxied {
 		if net := s.overLimit(conn); net != "" {
-			return s.give(p, verdict{fail: "too many connections from " + net}, remote)
+			pid, err = s.give(p, verdict{fail: "too many connections from " + net})
+			return pid, remote, false, err
 		}
+	}
+	if o.asksOthers() && !proxied && o.Verbosity < verbose && o.Banner == "" && o.Limit <= maxAskers {
+		go func() {
+			o.ask(conn, &s.resolver)
+			pid, err := s.decide(p, conn)
+			unix.Close(fd)
+			s.started(pid, remote, err)
+		}()
+		return 0, remote, true, nil
 	}
 	if o.asksOthers() || proxied {
 		p.FD, p.Argv = s.self, os.Args
 		p.Env = append(append([]string(nil), s.base...), MarkerVar+"="+state(conn, proxied))
 		pid, err = spawn.Spawn(p)
-		return pid, remote, err
+		return pid, remote, false, err
 	}
 	conn.LocalHost = ucspi.Known(o.LocalHost)
+	pid, err = s.decide(p, conn)
+	return pid, remote, false, err
+}
+
+// decide consults the rules and starts the child.
+func (s *server) decide(p *spawn.Plan, conn *ucspi.Conn) (int, error) {
+	o := s.o
 	v := o.judge(conn, &s.rules)
 	if v.fail == "" && !v.deny {
 		p.Files, p.Argv = s.files, o.Argv
 		p.Env = child.Environ(s.base, append(conn.Edits(true), v.edits...))
 	}
-	return s.give(p, v, remote)
+	return s.give(p, v)
 }
 
 // give lets a child carry a verdict out. Without a log and a banner nobody
 // could tell a child that runs nothing from none.
-func (s *server) give(p *spawn.Plan, v verdict, remote netip.Addr) (int, netip.Addr, error) {
+func (s *server) give(p *spawn.Plan, v verdict) (int, error) {
 	switch {
 	case v.fail != "":
 		p.Files, p.Exit = nil, exitDropped
@@ -102,13 +127,12 @@ func (s *server) give(p *spawn.Plan, v verdict, remote netip.Addr) (int, netip.A
 		if s.o.Verbosity >= verbose {
 			p.Say = append(p.Say, spawn.Line{Before: "tcpserver: deny ", After: " " + v.line})
 		} else if len(p.Banner) == 0 {
-			return 0, remote, nil
+			return 0, nil
 		}
 	case s.o.Verbosity >= verbose:
 		p.Say = append(p.Say, spawn.Line{Before: "tcpserver: ok ", After: " " + v.line})
 	}
-	pid, err := spawn.Spawn(p)
-	return pid, remote, err
+	return spawn.Spawn(p)
 }
 
 // overLimit gives the network that has too many connections; the limits come
@@ -222,20 +246,7 @@ func (o *Options) child(state string) error {
 	if !c.V6 {
 		c.Local = netip.AddrPortFrom(c.Local.Addr().Unmap(), c.Local.Port())
 	}
-	var r stub.Resolver
-	c.LocalHost = ucspi.Known(o.LocalHost)
-	if !o.LocalSet {
-		c.LocalHost = lookupName(&r, c.Local.Addr())
-	}
-	if o.HostName {
-		c.RemoteHost = lookupName(&r, c.Remote.Addr())
-		if o.Paranoid && c.RemoteHost.Known && !confirmed(&r, c) {
-			c.RemoteHost = ucspi.Opt{}
-		}
-	}
-	if o.Ident {
-		c.RemoteInfo = ucspi.Ident(c, o.IdentWait)
-	}
+	o.ask(c, new(stub.Resolver))
 	v := o.judge(c, &Rules{File: o.Rules, Open: o.RulesOpen})
 	if v.fail != "" {
 		return o.dropped(v.fail)
@@ -252,6 +263,23 @@ func (o *Options) child(state string) error {
 	}
 	err := child.TryExec(o.Argv, child.Environ(environ(), append(c.Edits(true), v.edits...)))
 	return o.dropped("unable to run " + o.Argv[0] + ": " + errtext.Of(err))
+}
+
+// ask finds out what the options want to know of a connection.
+func (o *Options) ask(c *ucspi.Conn, r *stub.Resolver) {
+	c.LocalHost = ucspi.Known(o.LocalHost)
+	if !o.LocalSet {
+		c.LocalHost = lookupName(r, c.Local.Addr())
+	}
+	if o.HostName {
+		c.RemoteHost = lookupName(r, c.Remote.Addr())
+		if o.Paranoid && c.RemoteHost.Known && !confirmed(r, c) {
+			c.RemoteHost = ucspi.Opt{}
+		}
+	}
+	if o.Ident {
+		c.RemoteInfo = ucspi.Ident(c, o.IdentWait)
+	}
 }
 
 func (o *Options) dropped(why string) error {

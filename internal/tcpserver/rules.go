@@ -2,6 +2,7 @@ package tcpserver
 
 import (
 	"os"
+	"sync"
 	"syscall"
 
 	"bulkhead/internal/cdb"
@@ -14,6 +15,7 @@ type Rules struct {
 	File string
 	Open bool // a file that does not exist allows
 
+	mu   sync.Mutex
 	id   identity
 	data cdb.Reader
 }
@@ -26,6 +28,8 @@ type identity struct {
 // Lookup finds the rule for a client. The error is the system's, or
 // syscall.EPROTO for a damaged file.
 func (r *Rules) Lookup(c tcprules.Client) (tcprules.Rule, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	var st syscall.Stat_t
 	if err := syscall.Stat(r.File, &st); err != nil {
 		r.data = nil

@@ -45,6 +45,7 @@ type server struct {
 	files    []string // candidates for the program to run
 	rules    Rules
 
+	resolver stub.Resolver
 	mu       sync.Mutex
 	changed  *sync.Cond // children fell, or the server stops
 	children uint64
@@ -299,24 +300,31 @@ func (s *server) accept() error {
 		s.children++
 		s.status()
 		s.mu.Unlock()
-		pid, remote, err := s.serve(fd, sa)
-		unix.Close(fd)
-		s.mu.Lock()
-		switch {
-		case err != nil || pid == 0:
-			if err != nil && s.o.Verbosity > silent {
-				say(drop + "unable to fork: " + errtext.Of(err) + "\n")
-			}
-			s.children--
-			s.status()
-		case s.early[pid]:
-			delete(s.early, pid)
-		default:
-			s.peers[pid] = remote
-			s.nets.add(remote)
-			s.changed.Broadcast()
+		if pid, remote, later, err := s.serve(fd, sa); !later {
+			unix.Close(fd)
+			s.started(pid, remote, err)
 		}
-		s.mu.Unlock()
+	}
+}
+
+// started takes note of a child, or that there is none.
+func (s *server) started(pid int, remote netip.Addr, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err != nil || pid == 0:
+		if err != nil && s.o.Verbosity > silent {
+			say(drop + "unable to fork: " + errtext.Of(err) + "\n")
+		}
+		s.children--
+		s.status()
+		s.changed.Broadcast()
+	case s.early[pid]:
+		delete(s.early, pid)
+	default:
+		s.peers[pid] = remote
+		s.nets.add(remote)
+		s.changed.Broadcast()
 	}
 }
 
