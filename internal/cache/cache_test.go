@@ -113,7 +113,7 @@ func check(t interface{ Fatalf(string, ...any) }, c *Cache) (live int) {
 // never give what the map does not have.
 func TestModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		size := rapid.SampledFrom([]int{MinSize, MinSize + 4096, 1 << 20, 9 << 20}).Draw(t, "size")
+		size := rapid.SampledFrom([]int{MinSize, MinSize, MinSize + 4096, MinSize + 64, 1 << 20, 8 << 20}).Draw(t, "size")
 		c := New(make([]byte, size), [2]uint64{rapid.Uint64().Draw(t, "k0"), rapid.Uint64().Draw(t, "k1")}, 100)
 		model := map[string]Entry{}
 		now := uint32(1e9)

@@ -98,7 +98,10 @@ func (s *Step) Sentence() string {
 		}
 		return t + because
 	case "choose":
-		return "choose " + s.Server + rtt(s.RTT) + because
+		if s.Name == "" {
+			return "choose " + s.Server + rtt(s.RTT) + because
+		}
+		return "send " + s.Name + " " + s.Type + " to " + s.Server + rtt(s.RTT) + because
 	case "timeout":
 		return "no answer from " + s.Server + rtt(s.RTT)
 	case "retry":

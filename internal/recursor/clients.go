@@ -125,8 +125,9 @@ func (w *worker) evict() bool {
 	if worst == nil {
 		return false
 	}
-	w.log.Drop(worst.q.Serial, "timed out")
-	w.eng.Abandon(worst.q.Ticket)
+	w.log.Drop(worst.q.Serial, errTimedOut)
+	// the engine is not told: it would have to search for the client, and its
+	// answer finds a ticket that no longer counts
 	w.release(worst)
 	return true
 }

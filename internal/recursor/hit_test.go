@@ -354,3 +354,41 @@ func BenchmarkHit(b *testing.B) {
 		w.tx.n = 0
 	}
 }
+
+// TestFlood: questions that nobody answers, far more than there are places;
+// the oldest go, each with its line, and hits are served all the while.
+func TestFlood(t *testing.T) {
+	w, log := bench(t, &resolver.Config{Zones: []resolver.Zone{{Name: dnsname.Root, Servers: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:9")}}}, IPv4: true})
+	w.s.set.Send4 = netip.MustParseAddr("127.0.0.1")
+	defer w.up.dropAll()
+	w.putA(t, "www.example.test", 300)
+	hit := ask(t, "www.example.test", dns.TypeA, false)
+	for i := range 3 * maxQueries {
+		n := []byte("\x06000000\x05flood\x00")
+		for j, v := 6, i; v > 0; j, v = j-1, v/10 {
+			n[j] = byte('0' + v%10)
+		}
+		var b wire.Builder
+		b.Reset(nil, 512, uint16(i), wire.BitRD)
+		b.Question(n, dns.TypeA, dns.ClassIN)
+		var from sockaddr
+		from.set(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, byte(i >> 8), byte(i)}), 4000))
+		var local localAddr
+		w.datagram(0, b.Finish(), &from, &local)
+		w.tx.n = 0
+		if i%1000 == 0 {
+			if got := w.answerTo(hit, "127.0.0.1:40000"); got == nil || got[7] != 1 {
+				t.Fatalf("after %d questions a hit is not answered: %x", i, got)
+			}
+		}
+	}
+	if w.udp > maxQueries || len(w.free)+w.udp != maxQueries {
+		t.Errorf("%d questions at work, %d places free", w.udp, len(w.free))
+	}
+	w.log.Flush()
+	drops, sent := strings.Count(log.String(), " timed out\n"), strings.Count(log.String(), "sent ")
+	if drops+sent+w.udp < 3*maxQueries {
+		t.Errorf("%d dropped, %d answered, %d at work of %d questions", drops, sent, w.udp, 3*maxQueries)
+	}
+	t.Logf("%d dropped, %d answered, %d at work", drops, sent, w.udp)
+}

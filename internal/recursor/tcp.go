@@ -165,7 +165,6 @@ func (w *worker) closeConn(i int32, why string) {
 			q := &w.queries[j]
 			if q.active && q.tcp && q.conn == i && q.cgen == k.gen {
 				w.log.Drop(q.q.Serial, why)
-				w.eng.Abandon(q.q.Ticket)
 				w.release(q)
 			}
 		}

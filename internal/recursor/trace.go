@@ -129,15 +129,14 @@ func (w *worker) traceEvent(ev *resolver.Event) {
 	}
 	c := tr.doc.Cost
 	switch ev.Kind {
-	case resolver.EventTx:
+	case resolver.EventChoose:
 		c["packets sent"]++
+	case resolver.EventTx:
 		if n := dnsname.Name(ev.Name); !tr.has(n) {
 			tr.seen = append(tr.seen, n)
 		}
 		c["names asked"] = uint64(len(tr.seen))
 		c["levels"] = max(c["levels"], uint64(ev.Level)+1)
-	case resolver.EventRetry:
-		c["packets sent"]++
 	case resolver.EventTimeout:
 		c["timeouts"]++
 	case resolver.EventRR:
