@@ -851,7 +851,7 @@ func (t *task) respond(w *response, from netip.AddrPort) {
 		t.primed(w)
 		return
 	}
-	if e.cfg.Validator != nil && !r.cd && e.cfg.Validator.Covers(w.msg.QName) && t.typ != dns.TypeANY && t.typ != dns.TypeRRSIG {
+	if e.cfg.Validator != nil && !r.cd && e.cfg.Validator.Covers(w.msg.QName) && t.typ != dns.TypeRRSIG {
 		t.msg = r.keepMessage(&w.msg)
 		t.w.final = r.keep(w.final)
 		t.verdict = Verdict{}

@@ -371,6 +371,18 @@ func nextCloser(name dnsname.Name, labels int) (dnsname.Name, bool) {
 
 // node answers from the records at owner, shown under the name asked for.
 func (z *Zone) node(a *Answer, owner, name dnsname.Name, ty dns.Type) {
+	if ty == dns.TypeANY {
+		for k, s := range z.Sets {
+			if k.Name == owner && (owner == name || k.Type != dns.TypeNSEC) {
+				c := *s
+				c.Name = name
+				a.Answer = append(a.Answer, &c)
+			}
+		}
+		if len(a.Answer) > 0 {
+			return
+		}
+	}
 	s := z.Sets[Key{owner, ty}]
 	if s == nil {
 		s = z.Sets[Key{owner, dns.TypeCNAME}]

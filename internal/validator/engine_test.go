@@ -47,6 +47,7 @@ func TestResolver(t *testing.T) {
 					{"cnw.example.", dns.TypeA, 0, !opt}, {"www.dn.example.", dns.TypeA, 0, true},
 					{"alias.signed.example.", dns.TypeA, 0, false}, {"alias.plain.example.", dns.TypeA, 0, false},
 					{"alias.dn.example.", dns.TypeA, 0, false},
+					{"ent.signed.example.", dns.TypeANY, 0, true}, {"mx.example.", dns.TypeANY, 0, true}, {"www.past.example.", dns.TypeANY, dns.RCodeServFail, false},
 					{"www.plain.example.", dns.TypeA, 0, false}, {"www.plain.example.", dns.TypeMX, 0, false},
 					{"www.past.example.", dns.TypeA, dns.RCodeServFail, false}, {"www.future.example.", dns.TypeA, dns.RCodeServFail, false},
 					{"www.wrong.example.", dns.TypeA, dns.RCodeServFail, false}, {"www.unknown.example.", dns.TypeA, 0, false},

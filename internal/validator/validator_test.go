@@ -77,6 +77,8 @@ func TestVerdicts(t *testing.T) {
 					"www.island.plain.example. A insecure",
 					"www.future.example. A bogus 8", "www.past.example. A bogus 7", "www.wrong.example. A bogus 9",
 					"nx.past.example. A bogus 7", "www.unknown.example. A insecure 2", "www.other.example. A insecure 1",
+					"www.example. ANY secure", "example. ANY secure", "a.star.example. ANY "+opt, "t.example. ANY secure", "nothing.example. ANY "+opt,
+					"www.past.example. ANY bogus 7", "www.plain.example. ANY insecure", "cn.example. ANY secure",
 					"wrong.example. DS secure", "u1.deep.example. A insecure", "x.both.example. MX "+opt)
 				if how == "NSEC3 opt-out" {
 					// an empty non-terminal above unsigned delegations only
