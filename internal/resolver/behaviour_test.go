@@ -41,13 +41,9 @@ func TestServeStale(t *testing.T) {
 		t.Errorf("the TTL of stale data is not 30: %x", m)
 	}
 	f.wait(30 * Second)
-	// the failure is remembered: at once, and no packet
-	before := f.sends
-	begin = f.now
 	if a, _ = f.ask("www.example", dns.TypeA); !a.Stale {
 		t.Errorf("answer %+v", a)
 	}
-	_ = before
 	f.servers["198.51.100.1"] = up
 	f.wait(400 * Second)
 	if a, _ = f.ask("www.example", dns.TypeA); a.Stale {
