@@ -55,7 +55,6 @@ func Build(programs ...string) (string, error) {
 	for _, p := range programs {
 		if !built[p] {
 			args = append(args, "bulkhead/cmd/"+p)
-			built[p] = true
 		}
 	}
 	if len(args) == n {
@@ -66,6 +65,9 @@ func Build(programs ...string) (string, error) {
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", &buildError{strings.TrimSpace(string(out)), err}
+	}
+	for _, p := range programs {
+		built[p] = true
 	}
 	return dir, nil
 }
