@@ -3,74 +3,136 @@ package sandbox
 import (
 	"os"
 	"path/filepath"
+	"syscall"
+	"unsafe"
 
-	"github.com/landlock-lsm/go-landlock/landlock"
-	ll "github.com/landlock-lsm/go-landlock/landlock/syscall"
+	"golang.org/x/sys/unix"
+)
+
+// Rights over files (linux/landlock.h).
+const (
+	fileRights  = unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE
+	readRights  = unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_READ_DIR
+	writeRights = readRights | unix.LANDLOCK_ACCESS_FS_WRITE_FILE | unix.LANDLOCK_ACCESS_FS_TRUNCATE |
+		unix.LANDLOCK_ACCESS_FS_MAKE_REG | unix.LANDLOCK_ACCESS_FS_MAKE_DIR |
+		unix.LANDLOCK_ACCESS_FS_MAKE_FIFO | unix.LANDLOCK_ACCESS_FS_MAKE_SOCK |
+		unix.LANDLOCK_ACCESS_FS_REMOVE_FILE | unix.LANDLOCK_ACCESS_FS_REMOVE_DIR | unix.LANDLOCK_ACCESS_FS_REFER
+)
+
+// What each version of the interface can refuse (Documentation/userspace-api/
+// landlock.rst, "Previous limitations"). What a kernel does not know can not be
+// asked for, so the walls are as high as the kernel allows.
+const (
+	fsRights1 = 1<<13 - 1 // files and folders, since Linux 5.13
+	fsRights2 = 1<<14 - 1 // and moving between folders, 5.19
+	fsRights3 = 1<<15 - 1 // and truncating, 6.2
+	fsRights5 = 1<<16 - 1 // and ioctl of devices, 6.10
+	netSince  = 4         // binding and connecting TCP sockets, 6.7
+	// Since 6.12 signals and abstract sockets can be kept inside; before 6.15
+	// that kept threads from each other's signals too, which Go needs.
+	scopeSince = 7
+	tsyncSince = 8 // one call for all threads
 )
 
 const (
-	readRights  = landlock.AccessFSSet(ll.AccessFSReadFile | ll.AccessFSReadDir)
-	writeRights = readRights | landlock.AccessFSSet(ll.AccessFSWriteFile|ll.AccessFSTruncate|
-		ll.AccessFSMakeReg|ll.AccessFSMakeDir|ll.AccessFSMakeFifo|ll.AccessFSMakeSock|
-		ll.AccessFSRemoveFile|ll.AccessFSRemoveDir|ll.AccessFSRefer)
+	scopeAll = unix.LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET | unix.LANDLOCK_SCOPE_SIGNAL
+	netAll   = unix.LANDLOCK_ACCESS_NET_BIND_TCP | unix.LANDLOCK_ACCESS_NET_CONNECT_TCP
 )
 
-// fileRights are the rights that mean something for a file that is no folder;
-// the kernel refuses others there.
-const fileRights = landlock.AccessFSSet(ll.AccessFSReadFile | ll.AccessFSWriteFile | ll.AccessFSTruncate)
+// ruleNetPort is LANDLOCK_RULE_NET_PORT, netPortAttr its argument, struct
+// landlock_net_port_attr; package unix has neither.
+const ruleNetPort = 2
+
+type netPortAttr struct{ access, port uint64 }
 
 const errNoLandlock = textError("not in this kernel or not enabled")
 
 // restrictFiles raises the Landlock wall: the declared files and nothing else;
 // no TCP port but the declared ones; no signal to, no abstract socket of, a
-// process outside. Newer kernels restrict more (best effort), none of it is
-// needed twice.
+// process outside.
 func restrictFiles(d Decl) error {
-	if v, err := ll.LandlockGetABIVersion(); err != nil || v < 1 {
+	v, _, e := syscall.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
+	abi := int(v)
+	if e != 0 || abi < 1 {
 		return errNoLandlock
 	}
 	if d.Exec {
 		// What it starts inherits the rules and needs files we know nothing of.
 		return nil
 	}
-	var rules []landlock.Rule
+	var attr unix.LandlockRulesetAttr
+	size := unsafe.Offsetof(attr.Handled_access_net)
+	attr.Handled_access_fs = [...]uint64{1: fsRights1, fsRights2, fsRights3, fsRights3, fsRights5}[min(abi, 5)]
+	if abi >= netSince {
+		size = unsafe.Offsetof(attr.Scoped)
+		attr.Handled_access_net = netAll
+		if has(d.Sockets, "tcp") && len(d.Ports) == 0 {
+			attr.Handled_access_net = 0 // to any port, from any address of its own
+		}
+	}
+	if abi >= scopeSince {
+		size = unsafe.Offsetof(attr.Quiet_access_fs)
+		attr.Scoped = scopeAll
+	}
+	set, _, e := syscall.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, uintptr(unsafe.Pointer(&attr)), size, 0)
+	if e != 0 {
+		return e
+	}
+	defer syscall.Close(int(set))
 	for _, p := range d.Read {
-		rules = appendRule(rules, p, readRights)
-	}
-	for _, p := range d.Write {
-		rules = appendRule(rules, p, writeRights)
-	}
-	// V9 and not later: V10 would also judge where the sockets made before may
-	// send UDP packets, and which random source ports others bind to.
-	walls := landlock.V9.BestEffort()
-	if has(d.Sockets, "tcp") && len(d.Ports) == 0 {
-		if err := walls.RestrictPaths(rules...); err != nil {
+		if err := allowPath(set, p, readRights&attr.Handled_access_fs); err != nil {
 			return err
 		}
-		return walls.RestrictScoped()
 	}
-	for _, p := range d.Ports {
-		rules = append(rules, landlock.ConnectTCP(p))
+	for _, p := range d.Write {
+		if err := allowPath(set, p, writeRights&attr.Handled_access_fs); err != nil {
+			return err
+		}
 	}
-	return walls.Restrict(rules...)
+	if attr.Handled_access_net&unix.LANDLOCK_ACCESS_NET_CONNECT_TCP != 0 {
+		for _, p := range d.Ports {
+			rule := netPortAttr{unix.LANDLOCK_ACCESS_NET_CONNECT_TCP, uint64(p)}
+			if _, _, e := syscall.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, set, ruleNetPort, uintptr(unsafe.Pointer(&rule)), 0, 0, 0); e != 0 {
+				return e
+			}
+		}
+	}
+	if abi >= tsyncSince {
+		_, _, e = syscall.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, set, unix.LANDLOCK_RESTRICT_SELF_TSYNC, 0)
+	} else {
+		_, _, e = syscall.AllThreadsSyscall(unix.SYS_LANDLOCK_RESTRICT_SELF, set, 0, 0)
+	}
+	if e != 0 {
+		return e
+	}
+	return nil
 }
 
-// appendRule grants rights below p. A relative file counts as its folder,
+// allowPath grants rights below p. A relative file counts as its folder,
 // because it may be replaced by rename and rules hold to inodes; an absolute
 // one stands for itself. What does not exist is granted nothing.
-func appendRule(rules []landlock.Rule, p string, rights landlock.AccessFSSet) []landlock.Rule {
+func allowPath(set uintptr, p string, rights uint64) error {
 	st, err := os.Stat(p)
 	if !filepath.IsAbs(p) && (err != nil || !st.IsDir()) {
 		p = filepath.Dir(p)
 		st, err = os.Stat(p)
 	}
 	if err != nil {
-		return rules
+		return nil
 	}
 	if !st.IsDir() {
-		rights &= fileRights
+		rights &= fileRights // the kernel refuses others for a file
 	}
-	return append(rules, landlock.PathAccess(rights, p))
+	fd, err := syscall.Open(p, unix.O_PATH|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer syscall.Close(fd)
+	rule := unix.LandlockPathBeneathAttr{Allowed_access: rights, Parent_fd: int32(fd)}
+	if _, _, e := syscall.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, set, unix.LANDLOCK_RULE_PATH_BENEATH, uintptr(unsafe.Pointer(&rule)), 0, 0, 0); e != 0 {
+		return e
+	}
+	return nil
 }
 
 func has(list []string, s string) bool {

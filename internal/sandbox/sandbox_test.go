@@ -1,37 +1,28 @@
 package sandbox
 
 import (
+	"encoding/binary"
 	"strings"
 	"testing"
 
-	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
 // vm runs the filter as the kernel would and gives its verdict.
 func vm(t *testing.T, d Decl) func(nr uint32, args ...uint32) uint32 {
 	t.Helper()
-	raw, err := assemble(d)
+	ins, err := assemble(d)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ins, ok := bpf.Disassemble(raw)
-	if !ok {
-		t.Fatal("filter does not disassemble")
-	}
 	return func(nr uint32, args ...uint32) uint32 {
 		data := make([]byte, 64)
-		// The filter's loads are in the machine's order; x/net's machine is
-		// big endian, so the words are laid out big endian here.
-		put := func(off int, v uint32) {
-			data[off], data[off+1], data[off+2], data[off+3] = byte(v>>24), byte(v>>16), byte(v>>8), byte(v)
-		}
+		put := func(off int, v uint32) { binary.NativeEndian.PutUint32(data[off:], v) }
 		put(dataNr, nr)
 		put(dataArch, auditArch)
 		for i, a := range args {
 			put(dataArgs+8*i, a)
 		}
-		// bpf.VM gives the return value through packet length semantics
 		v, err := run(ins, data)
 		if err != nil {
 			t.Fatal(err)
@@ -40,28 +31,23 @@ func vm(t *testing.T, d Decl) func(nr uint32, args ...uint32) uint32 {
 	}
 }
 
-// run is a small classic BPF machine for the instructions assemble uses.
-func run(ins []bpf.Instruction, data []byte) (uint32, error) {
+// run is a machine for the few instructions that assemble uses.
+func run(ins []unix.SockFilter, data []byte) (uint32, error) {
 	var a uint32
 	for pc := 0; ; pc++ {
-		switch i := ins[pc].(type) {
-		case bpf.LoadAbsolute:
-			b := data[i.Off:]
-			a = uint32(b[0])<<24 | uint32(b[1])<<16 | uint32(b[2])<<8 | uint32(b[3])
-		case bpf.ALUOpConstant:
-			a &= i.Val
-		case bpf.JumpIf:
-			eq := a == i.Val
-			if i.Cond == bpf.JumpNotEqual {
-				eq = !eq
-			}
-			if eq {
-				pc += int(i.SkipTrue)
+		switch i := ins[pc]; i.Code {
+		case unix.BPF_LD | unix.BPF_W | unix.BPF_ABS:
+			a = binary.NativeEndian.Uint32(data[i.K:])
+		case unix.BPF_ALU | unix.BPF_AND | unix.BPF_K:
+			a &= i.K
+		case unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K:
+			if a == i.K {
+				pc += int(i.Jt)
 			} else {
-				pc += int(i.SkipFalse)
+				pc += int(i.Jf)
 			}
-		case bpf.RetConstant:
-			return i.Val, nil
+		case unix.BPF_RET | unix.BPF_K:
+			return i.K, nil
 		default:
 			return 0, textError("instruction the test does not know")
 		}
@@ -109,8 +95,7 @@ func TestFilterVerdicts(t *testing.T) {
 }
 
 func TestForeignArchitectureKills(t *testing.T) {
-	raw, _ := assemble(Decl{Calls: "read"})
-	ins, _ := bpf.Disassemble(raw)
+	ins, _ := assemble(Decl{Calls: "read"})
 	data := make([]byte, 64)
 	data[dataArch] = 1
 	if v, _ := run(ins, data); v != unix.SECCOMP_RET_KILL_PROCESS {

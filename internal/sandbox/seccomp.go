@@ -7,7 +7,6 @@ import (
 	"time"
 	"unsafe"
 
-	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -85,7 +84,7 @@ func filterCalls(d Decl) error {
 	if err != nil {
 		return err
 	}
-	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: (*unix.SockFilter)(unsafe.Pointer(&prog[0]))}
+	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
 	r, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
 		unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&fprog)))
 	runtime.KeepAlive(prog)
@@ -116,12 +115,28 @@ func CallList(d Decl) []string {
 	return out
 }
 
-func assemble(d Decl) ([]bpf.RawInstruction, error) {
-	ins := []bpf.Instruction{
-		bpf.LoadAbsolute{Off: dataArch, Size: 4},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: auditArch, SkipTrue: 1},
-		bpf.RetConstant{Val: unix.SECCOMP_RET_KILL_PROCESS},
-		bpf.LoadAbsolute{Off: dataNr, Size: 4},
+// Classic BPF instructions that the filter needs (linux/bpf_common.h).
+func load(off uint32) unix.SockFilter {
+	return unix.SockFilter{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: off}
+}
+func and(mask uint32) unix.SockFilter {
+	return unix.SockFilter{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: mask}
+}
+func ret(verdict uint32) unix.SockFilter {
+	return unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: verdict}
+}
+
+// jumpEqual skips yes or no instructions.
+func jumpEqual(v uint32, yes, no int) unix.SockFilter {
+	return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: uint8(yes), Jf: uint8(no), K: v}
+}
+
+func assemble(d Decl) ([]unix.SockFilter, error) {
+	ins := []unix.SockFilter{
+		load(dataArch),
+		jumpEqual(auditArch, 1, 0),
+		ret(unix.SECCOMP_RET_KILL_PROCESS),
+		load(dataNr),
 	}
 	const deny = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
 	g := guards(d)
@@ -133,19 +148,13 @@ func assemble(d Decl) ([]bpf.RawInstruction, error) {
 			}
 			return nil, textError("unknown system call " + name)
 		}
-		var body []bpf.Instruction
+		var body []unix.SockFilter
 		for _, c := range g[name] {
-			body = append(body,
-				bpf.LoadAbsolute{Off: dataArgs + 8*uint32(c.arg), Size: 4},
-				bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: c.mask},
-				bpf.JumpIf{Cond: bpf.JumpEqual, Val: c.want, SkipTrue: 1},
-				bpf.RetConstant{Val: deny},
-			)
+			body = append(body, load(dataArgs+8*uint32(c.arg)), and(c.mask), jumpEqual(c.want, 1, 0), ret(deny))
 		}
-		body = append(body, bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW})
-		ins = append(ins, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: nr, SkipTrue: uint8(len(body))})
+		body = append(body, ret(unix.SECCOMP_RET_ALLOW))
+		ins = append(ins, jumpEqual(nr, 0, len(body)))
 		ins = append(ins, body...)
 	}
-	ins = append(ins, bpf.RetConstant{Val: deny})
-	return bpf.Assemble(ins)
+	return append(ins, ret(deny)), nil
 }
