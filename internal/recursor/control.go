@@ -2,7 +2,6 @@ package recursor
 
 import (
 	"bufio"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -10,6 +9,8 @@ import (
 
 	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
+
+	"golang.org/x/sys/unix"
 )
 
 // The control socket, ROOT/state/control, mode 0600: one line in, lines out
@@ -25,34 +26,41 @@ const (
 )
 
 type control struct {
-	l    *net.UnixListener
+	fd   int // the listening socket; -1: none
 	path string
 }
 
 // openControl makes the socket. Without the folder there is none; what goes
 // wrong is no reason not to serve.
 func (s *Server) openControl(string) *control {
-	c := &control{path: controlFile}
+	c := &control{fd: -1, path: controlFile}
 	if _, err := os.Stat(stateDir); err != nil {
 		return c
 	}
 	os.Remove(controlFile) // of an earlier run
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: controlFile, Net: "unix"})
+	// Bare system calls: package net would bring the C library's resolver
+	// into builds that allow it, and its threads can not be confined.
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return c
 	}
-	if err := os.Chmod(controlFile, 0o600); err != nil {
-		l.Close()
+	if unix.Bind(fd, &unix.SockaddrUnix{Name: controlFile}) != nil ||
+		os.Chmod(controlFile, 0o600) != nil || unix.Listen(fd, maxControl) != nil {
+		unix.Close(fd)
 		return c
 	}
-	c.l = l
+	c.fd = fd
 	slots := make(chan struct{}, maxControl)
 	go func() {
 		for {
-			k, err := l.Accept()
+			n, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+			if err == unix.EINTR || err == unix.ECONNABORTED {
+				continue
+			}
 			if err != nil {
 				return
 			}
+			k := os.NewFile(uintptr(n), "control")
 			select {
 			case slots <- struct{}{}:
 				go func() {
@@ -68,12 +76,12 @@ func (s *Server) openControl(string) *control {
 }
 
 func (c *control) close() {
-	if c.l != nil {
-		c.l.Close()
+	if c.fd >= 0 {
+		unix.Close(c.fd)
 	}
 }
 
-func (s *Server) control(k net.Conn) {
+func (s *Server) control(k *os.File) {
 	k.SetDeadline(time.Now().Add(controlTime))
 	line, err := bufio.NewReaderSize(k, maxControlLine).ReadSlice('\n')
 	if err != nil {
