@@ -22,11 +22,11 @@ import (
 
 // network is a bridge that hosts are connected to.
 type network struct {
-	t    *testing.T
-	pid  int // of the process that holds the bridge's namespace
-	n    int
-	dir  string
-	root string // lower layer of the hosts' file systems
+	t   *testing.T
+	pid int // of the process that holds the bridge's namespace
+	n   int
+	dir string
+	ran []string // command lines of all hosts, for comparison with the article
 }
 
 // host is one machine.
@@ -129,6 +129,7 @@ func (n *network) run(name string, args ...string) {
 
 // command is a shell command line on the host, as root, in a clean environment.
 func (h *host) command(line string) *exec.Cmd {
+	h.net.ran = append(h.net.ran, line)
 	cmd := exec.Command("nsenter", "-t", fmt.Sprint(h.pid), "-m", "-n", "-p", "-u", "--", "chroot", h.root,
 		"/usr/bin/env", "-i", "PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C", "sh", "-c", line)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -3,6 +3,8 @@ package story_test
 import (
 	"fmt"
 	"math/rand"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +23,7 @@ const (
 	lanIP   = "10.9.1.10"
 	outerIP = "10.9.2.10"
 	zones   = 20
-	perZone = 42 // owner names; with both views about 5,000 records
+	perZone = 54 // owner names; with both views more than 5,000 records
 )
 
 // programs are those that the story uses.
@@ -132,6 +134,10 @@ acl secondaries { ` + secIP + `; };
 	pri.sh("axfrdns-conf axfrdns dnslog /etc/axfrdns /etc/tinydns " + newIP)
 	out := pri.sh("cd /etc/tinydns/root && bind-import -f -c /etc/bind/named.conf -o data -t /etc/axfrdns/tcp")
 	t.Logf("%s", out[strings.LastIndex(out[:len(out)-1], "\n")+1:])
+	var imported, lines int
+	if _, err := fmt.Sscanf(out[strings.LastIndex(out[:len(out)-1], "\n")+1:], "%d zones, %d records", &imported, &lines); err != nil || imported != 2*zones || lines < 5000 {
+		t.Errorf("%d zones with %d records came over", imported, lines)
+	}
 	pri.sh("cd /etc/tinydns/root && make")
 	pri.sh("cd /etc/axfrdns && make")
 	pri.sh("ln -s /etc/tinydns /etc/axfrdns /service")
@@ -229,4 +235,50 @@ acl secondaries { ` + secIP + `; };
 	lan.until(" 2147483000 ", "dnsq soa z3.example "+bindIP)
 	lan.until("192.0.2.34", "DNSCACHEIP="+cacheIP+" dnsqr a new2.z3.example")
 	t.Logf("%d lines of zone files", records)
+	articleWasRun(t, n)
+}
+
+// articleWasRun compares the commands of docs/article.md with those that were
+// run: each must have been, letter by letter.
+func articleWasRun(t *testing.T, n *network) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(testbin.Root(), "docs/article.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := func(line string) []string {
+		var out []string
+		for _, p := range strings.Split(strings.ReplaceAll(line, ";", "&&"), "&&") {
+			out = append(out, strings.TrimSpace(p))
+		}
+		return out
+	}
+	ran := map[string]bool{}
+	for _, l := range n.ran {
+		for _, p := range parts(l) {
+			ran[strings.TrimPrefix(p, "DNSCACHEIP="+cacheIP+" ")] = true
+		}
+	}
+	count := 0
+	for _, l := range strings.Split(string(text), "\n") {
+		c, ok := strings.CutPrefix(l, "    # ")
+		if !ok {
+			if c, ok = strings.CutPrefix(l, "    $ "); !ok {
+				continue
+			}
+		}
+		count++
+		for _, p := range parts(c) {
+			found := ran[p]
+			for r := range ran { // redirections of the test's own
+				found = found || strings.HasPrefix(r, p+" 2>")
+			}
+			if !found {
+				t.Errorf("docs/article.md has a command that was not run: %s", p)
+			}
+		}
+	}
+	if count < 25 {
+		t.Errorf("only %d commands in docs/article.md", count)
+	}
 }
