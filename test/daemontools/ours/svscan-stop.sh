@@ -19,7 +19,7 @@ svscan s & p=$!; killed=$p; up s/one; up s/two/log; sleep 1; rm s/two; kill -HUP
 service t/two <<'X'
 (trap '' TERM; sleep 1000) & echo $! > holder; exec sleep 1000
 X
-ln -s ../t/two s/; svscan s & p=$!; killed=$p; up s/two/log; up s/two; sleep 1; kill -QUIT $p; wait $p; echo "= $?"; kill $(cat t/two/holder)
+ln -s ../t/two s/; env --default-signal=QUIT svscan s & p=$!; killed=$p; up s/two/log; up s/two; sleep 1; kill -QUIT $p; wait $p; echo "= $?"; kill $(cat t/two/holder)
 # the end of the main service is the end
 service m/main <<'X'
 sleep 1; : > down; exec svc -x .
