@@ -224,6 +224,13 @@ func (e *Engine) Prime(now Time) {
 	if e.priming || z == nil || z.Forward || e.cfg.ForwardOnly {
 		return
 	}
+	for _, s := range z.Servers {
+		// Priming brings addresses, not ports: a root on another port is
+		// somebody's own and stays as it is configured.
+		if s.Port() != dns.Port && s.Port() != 0 {
+			return
+		}
+	}
 	e.priming, e.primed, e.nextPrime = true, true, now+primeEvery
 	r := e.newRoot(e.hash(rootName, uint64(dns.TypeNS), 2), rootName, dns.TypeNS, true)
 	r.refresh, r.primer = true, true
