@@ -186,6 +186,48 @@ func TestWhatBelongsToAZone(t *testing.T) {
 	}
 }
 
+// Where parent and child stand in the same data, each record at the cut goes
+// with its own zone only.
+func TestCutInTheSameData(t *testing.T) {
+	const (
+		sig    = `\010\002\000\000\000\020\000\000\000\020\000\000\000\020\000\007` // algorithm to key tag
+		parent = `\007example\000`
+		child  = `\003sub\007example\000`
+	)
+	data := `.example:192.0.2.1:a
+.sub.example:192.0.2.2:a
+:sub.example:43:\000\007\010\002abcd
+:sub.example:46:\000\053` + sig + parent + `s
+:sub.example:47:\001x\007example\000\000\001\040
+:sub.example:46:\000\057` + sig + parent + `s
+:sub.example:47:\001y\003sub\007example\000\000\001\042
+:sub.example:46:\000\057` + sig + child + `s
+:sub.example:46:\000\002` + sig + child + `s
+:*.sub.example:43:\000\007\010\002abcd
+`
+	for _, db := range [][]byte{compile(t, data), compile(t, strings.SplitN(data, "\n", 2)[1])} {
+		for _, view := range []bool{false, true} {
+			var got []string
+			for _, s := range records(t, transfer(t, db, "sub.example", view)) {
+				f := strings.Fields(s)
+				got = append(got, f[0]+" "+strings.Join(f[3:min(len(f), 5)], " "))
+			}
+			want := []string{"sub.example. SOA a.ns.sub.example.", "sub.example. NS a.ns.sub.example.", "a.ns.sub.example. A 192.0.2.2",
+				"sub.example. NSEC y.sub.example.", "sub.example. RRSIG NSEC", "sub.example. RRSIG NS", "*.sub.example. DS 7",
+				"sub.example. SOA a.ns.sub.example."}
+			if !slices.Equal(got, want) {
+				t.Errorf("with index %v:\n%s\nwant\n%s", view, strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		}
+	}
+	got := strings.Join(records(t, transfer(t, compile(t, data), "example", true)), "\n")
+	for _, s := range []string{"sub.example. 86400 IN DS ", "NSEC x.example.", "RRSIG DS ", "RRSIG NSEC "} {
+		if strings.Count(got, s) != 1 {
+			t.Errorf("%q is not once in the parent's transfer:\n%s", s, got)
+		}
+	}
+}
+
 // Zones of every size arrive whole, however the records fall into messages,
 // and reading them back gives the same records.
 func TestRoundTrip(t *testing.T) {

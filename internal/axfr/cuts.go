@@ -100,9 +100,6 @@ func (c *cuts) covers(zone, name []byte) bool {
 // the zone (RFC 5936, section 3.5 and RFC 1034, section 4.2.1): at a cut the
 // delegation itself and what proves it, below cuts nothing but glue.
 func (c *cuts) has(zone, key []byte, r *zindex.Record) bool {
-	if len(key) == len(zone) {
-		return true
-	}
 	isCut := c.at[string(key)]
 	if isCut && !r.Wild {
 		parent := key[1+int(key[0]):]
@@ -122,10 +119,37 @@ func (c *cuts) has(zone, key []byte, r *zindex.Record) bool {
 	return (r.Type == dns.TypeA || r.Type == dns.TypeAAAA) && !r.Wild && c.glue[string(key)]
 }
 
+// signer is the offset of the signer's name in RRSIG data (RFC 4034, section
+// 3.1).
+const signer = 18
+
+// parentsOwn reports whether a record at the zone's apex belongs to the zone
+// above, which may stand in the same data: DS and the NSEC of the delegation,
+// with the signatures over them (RFC 4035, section 2.4; RFC 5936, section 3).
+func parentsOwn(zone []byte, r *zindex.Record) bool {
+	switch r.Type {
+	case dns.TypeDS:
+		return true
+	case dns.TypeNSEC:
+		return !nsecHasSOA(r.Data)
+	case dns.TypeRRSIG:
+		if len(r.Data) < signer {
+			return false
+		}
+		switch dns.Type(r.Data[0])<<8 | dns.Type(r.Data[1]) {
+		case dns.TypeDS:
+			return true
+		case dns.TypeNSEC:
+			n, ok := dnsname.Scan(r.Data[signer:])
+			return ok && !dnsname.Equal(r.Data[signer:signer+n], zone)
+		}
+	}
+	return false
+}
+
 // parentSignature reports whether a signature at a cut is the parent's: of DS
 // or NSEC, signed by the zone (RFC 4035, section 2.4).
 func parentSignature(zone, data []byte) bool {
-	const signer = 18 // offset in RRSIG data, RFC 4034, section 3.1
 	if len(data) < signer {
 		return false
 	}

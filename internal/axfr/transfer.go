@@ -252,6 +252,9 @@ func (t *Transfer) take(key, data []byte, r *zindex.Record) (bool, error) {
 		return false, nil
 	}
 	r.TTL = ttl
+	if len(key) == len(t.zone) {
+		return r.Wild || !parentsOwn(t.zone, r), nil
+	}
 	return t.cuts == nil || t.cuts.has(t.zone, key, r), nil
 }
 

@@ -29,7 +29,7 @@ const (
 	causeTransfer   = "nothing in named.conf says who may transfer the zone"
 	causeElsewhere  = "the name, or one below it, exists for clients of another view: no data instead of no such name"
 	causeLeads      = "a CNAME into a delegated zone: name servers beside it are a hint, the client asks for the target anew (RFC 1034, section 5.3.3)"
-	causeChild      = "a child zone in the same data: its own NS records and glue, and the parent's DS, stand at the cut for both"
+	causeChild      = "a child zone in the same data: its own NS records and glue stand at the cut for both"
 	causeDS         = "DS in the referral of a zone without signatures, which proves nothing (RFC 4035, section 3.1.4)"
 	causeOccluded   = "records below a delegation that are no glue are not transferred (RFC 5936, section 3.5)"
 )

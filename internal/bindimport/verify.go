@@ -142,10 +142,7 @@ func (z *Zone) inChild(zones []*Zone) func(RR) bool {
 		if err != nil {
 			return false
 		}
-		if r.Type == dns.TypeDS { // belongs to the parent of the name it is at
-			return dnsname.Equal(n, z.Name)
-		}
-		return below(n, z.Name, tops)
+		return r.Type != dns.TypeDS && below(n, z.Name, tops)
 	}
 }
 
