@@ -10,5 +10,5 @@ var box = sandbox.Decl{
 	Job:     "keeps logs in directories of its own",
 	User:    true,
 	Write:   []string{"."},
-	Calls:   "ppoll fcntl fchdir openat close newfstatat getdents64 fsync fchmod fchmodat renameat linkat unlinkat",
+	Calls:   "ppoll fcntl fchdir lseek openat close newfstatat getdents64 fsync fchmod fchmodat renameat linkat unlinkat",
 }

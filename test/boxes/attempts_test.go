@@ -100,6 +100,9 @@ func TestAttempts(t *testing.T) {
 // of each attempt.
 func try(t *testing.T, bin, name string) (map[string]string, []string) {
 	t.Helper()
+	if len(works[name]) == 0 {
+		t.Fatalf("no work is written for %s; see the variable works", name)
+	}
 	w := works[name][0]
 	p := prepare(t, w)
 

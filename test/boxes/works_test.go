@@ -40,7 +40,7 @@ var works = map[string][]work{
 		{drive: overTCP, files: map[string]string{"data.cdb": string(emptyCDB())}},
 		{env: []string{"IP"}, stdin: tcpQuestions(), files: map[string]string{"data.cdb": string(emptyCDB())}},
 	},
-	"multilog": {{args: []string{"t", "s4096", "n3", "./log"}, stdin: strings.Repeat(manyLines(), 3)}},
+	"multilog": {{args: []string{"t", "-*x", "e", "+*", "=status", "s4096", "n3", "./log"}, stdin: strings.Repeat(manyLines(), 3)}},
 	"axfr-get": {{args: []string{"a.test", "zone", "zone.tmp", "SERVER"}}},
 	"dnscache": {{drive: cache, env: []string{"IPSEND=0.0.0.0"},
 		files: map[string]string{"servers/@": "SERVER\n", "ip/127.0.0.1": ""}}},
