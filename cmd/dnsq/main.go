@@ -25,7 +25,7 @@ func run(args []string) error {
 	}
 	return tool.Run(box, func(r *stub.Resolver, out *bufio.Writer) error {
 		if q.Servers, err = tool.Servers(r, rest[0]); err != nil {
-			return prog.Fatal("unable to find IP address for "+rest[0], err)
+			return prog.Fatal("unable to parse", err)
 		}
 		return q.Print(out)
 	})

@@ -66,10 +66,10 @@ const (
 // are no servers.
 func Exchange(q *Question) ([]byte, error) {
 	x := exchange{q: q, edns: q.EDNS, last: syscall.EIO}
-	if len(q.Servers) > MaxServers {
-		x.servers = q.Servers[:MaxServers]
-	} else {
-		x.servers = q.Servers
+	for _, s := range q.Servers[:min(len(q.Servers), MaxServers)] {
+		if a := s.Addr().Unmap(); !a.Is4() || !a.IsUnspecified() { // 0.0.0.0 is an empty place in the list
+			x.servers = append(x.servers, s)
+		}
 	}
 	if q.TCP {
 		return x.overTCP()
@@ -199,18 +199,20 @@ func (x *exchange) tcp(server netip.AddrPort) ([]byte, error) {
 		return nil, reason(err)
 	}
 	f.SetDeadline(time.Now().Add(tcpTimeout))
+	// a server that closes early or answers something else is an input/output
+	// error, as it always was; protocol errors are those of the answer itself
 	var length [2]byte
 	if _, err := io.ReadFull(f, length[:]); err != nil {
-		return nil, reason(err)
+		return nil, cutOff(err)
 	}
 	answer := make([]byte, binary.BigEndian.Uint16(length[:]))
 	if _, err := io.ReadFull(f, answer); err != nil {
-		return nil, reason(err)
+		return nil, cutOff(err)
 	}
-	if !Relevant(msg, answer) {
-		return nil, syscall.EPROTO
+	if !Relevant(msg, answer) || answer[2]&(wire.BitTC>>8) != 0 {
+		return nil, syscall.EIO
 	}
-	if rcode := dns.RCode(answer[3] & wire.MaskRCode); !x.q.good(rcode) || answer[2]&(wire.BitTC>>8) != 0 {
+	if rcode := dns.RCode(answer[3] & wire.MaskRCode); !x.q.good(rcode) {
 		return nil, syscall.EAGAIN
 	}
 	return answer, nil
@@ -336,6 +338,14 @@ func reason(err error) error {
 		}
 		err = u.Unwrap()
 	}
+}
+
+// cutOff is reason for a stream that ended too early.
+func cutOff(err error) error {
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		return syscall.EIO
+	}
+	return reason(err)
 }
 
 func waitUntil(t time.Time) { time.Sleep(time.Until(t)) }

@@ -148,7 +148,7 @@ func TestTruncated(t *testing.T) {
 		t.Errorf("%x, %v", msg, err)
 	}
 	again := server(t, func(q []byte, tcp bool) []byte { return reply(q, wire.BitTC, dns.TypeA) })
-	if _, err := ask(t, Question{Servers: []netip.AddrPort{again}}); err != syscall.EAGAIN {
+	if _, err := ask(t, Question{Servers: []netip.AddrPort{again}}); err != syscall.EIO {
 		t.Errorf("truncated over TCP: %v", err)
 	}
 }
@@ -282,4 +282,30 @@ func FuzzRelevant(f *testing.F) {
 		}
 		EachAnswer(a, dns.TypeMX, func([]byte, *wire.RR) error { return nil })
 	})
+}
+
+// 0.0.0.0 is an empty place among the servers.
+func TestEmptyPlace(t *testing.T) {
+	s := server(t, func(q []byte, tcp bool) []byte { return reply(q, 0, dns.TypeA, "abcd") })
+	nobody := netip.MustParseAddrPort("0.0.0.0:53")
+	if _, err := ask(t, Question{Servers: []netip.AddrPort{nobody, nobody}}); err != syscall.EIO {
+		t.Errorf("only empty places: %v", err)
+	}
+	if _, err := ask(t, Question{Servers: []netip.AddrPort{nobody, s}}); err != nil {
+		t.Error(err)
+	}
+}
+
+// A stream that ends early, or carries another answer, is an input/output error.
+func TestCutOff(t *testing.T) {
+	for what, answer := range map[string][]byte{"no header": {1}, "nothing": {}, "another": []byte("\x00\x00\x80\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x01")} {
+		s := server(t, func([]byte, bool) []byte { return answer })
+		if _, err := ask(t, Question{Servers: []netip.AddrPort{s}, TCP: true}); err != syscall.EIO {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	closing := server(t, func([]byte, bool) []byte { return nil })
+	if _, err := ask(t, Question{Servers: []netip.AddrPort{closing}, TCP: true}); err != syscall.EIO {
+		t.Errorf("closed: %v", err)
+	}
 }

@@ -106,16 +106,21 @@ func (t *Trace) Run(typ dns.Type, name dnsname.Name, roots []netip.Addr) {
 	t.zones = map[dnsname.Name]*Zone{}
 	t.sets = map[setKey]*signedSet{}
 	const start = "0:.:.:start:"
-	t.Emit(start + "NS:.:.")
 	t.addServer(dnsname.Root, dnsname.Root)
 	for _, ip := range roots {
-		t.Emit(start + addressEvent(dnsname.Root, ip))
 		t.addAddress(dnsname.Root, ip)
 	}
 	name = name.Lower()
 	t.want(name, typ)
 	if t.DNSSEC {
 		t.want(dnsname.Root, dns.TypeDNSKEY)
+	}
+	if len(t.tasks) == 0 { // nothing to ask, nothing to tell
+		return
+	}
+	t.Emit(start + "NS:.:.")
+	for _, ip := range roots {
+		t.Emit(start + addressEvent(dnsname.Root, ip))
 	}
 	for i := 0; i < len(t.tasks); i++ {
 		if t.Tell != nil {
@@ -212,13 +217,13 @@ func (t *Trace) do(q Question) {
 	say("tx")
 	msg, took, err := t.Ask(q)
 	v := t.visit(q, took)
-	if took > slow {
-		say("ALERT:took more than 1 second")
-	}
-	if err != nil {
+	if err != nil { // how long that took is not told
 		v.Failure = t.ErrText(err)
 		say("ALERT:query failed; " + v.Failure)
 		return
+	}
+	if took > slow {
+		say("ALERT:took more than 1 second")
 	}
 	defer t.builtins(q, say)
 	recs, h, err := parse(msg)

@@ -215,3 +215,25 @@ func TestPictureShowsWhatIsWrong(t *testing.T) {
 		os.WriteFile(f, []byte(svg), 0o644)
 	}
 }
+
+// The root is never asked for anything but its keys, and without a question
+// there is nothing to tell.
+func TestNothingToAsk(t *testing.T) {
+	world := func(Question) reply { t.Error("a question"); return reply{} }
+	if out := run(t, &Trace{}, world, dns.TypeNS, ".", "192.0.2.1"); len(out) != 0 {
+		t.Errorf("%q", out)
+	}
+	if out := run(t, &Trace{}, world, dns.TypeA, "www.test"); len(out) != 0 {
+		t.Errorf("%q", out)
+	}
+}
+
+// How long a failure took is not told.
+func TestSlowFailure(t *testing.T) {
+	world := func(Question) reply { return reply{took: time.Minute, err: errors.New("dead")} }
+	out := run(t, &Trace{}, world, dns.TypeA, "www.test", "192.0.2.1")
+	want := "1:www.test:.:192.0.2.1:tx\n1:www.test:.:192.0.2.1:ALERT:query failed; dead"
+	if got := strings.Join(out[2:], "\n"); got != want {
+		t.Errorf("%q", got)
+	}
+}
