@@ -308,14 +308,13 @@ func (a *Answerer) step(p *place, chained bool, nsAtApex *bool) state {
 			}
 			return st
 		}
-		if found || p.node.Has(zindex.FlagBelow) {
+		if found || p.node.Has(zindex.FlagBelow) && a.there(p.node) {
 			a.prove(p, proveNoData)
 			return stNoData
 		}
-		// no record of this name is visible to this client now
-		p.node, p.encloser = zindex.Node{}, p.labels-1
-		up := dnsname.Parent(p.name)
-		p.encl, _ = a.data.Find(up, zindex.Hash(a.data.Seed(), up))
+		a.nearest(p, p.labels)
+	} else if !a.there(p.encl) {
+		a.nearest(p, p.encloser)
 	}
 	// RFC 4592, section 3.3.1: only "*" below the closest encloser counts.
 	if p.encl.Has(zindex.FlagHasWild) {
@@ -333,6 +332,45 @@ func (a *Answerer) step(p *place, chained bool, nsAtApex *bool) state {
 	}
 	a.prove(p, proveNXDomain)
 	return stNXDomain
+}
+
+// there reports whether a name exists for this client now: it or a name below
+// it has a visible record (RFC 4592, section 2.2.2; RFC 8020, section 2).
+func (a *Answerer) there(n zindex.Node) bool {
+	if !n.Has(zindex.FlagMaybe) {
+		return n.Exists()
+	}
+	if !n.Has(zindex.FlagBelow) {
+		for i, k := 0, a.data.Count(n); i < k; i++ {
+			if _, ok := a.visible(a.data.Record(n, i)); ok {
+				return true
+			}
+		}
+		return false
+	}
+	seen, located := a.data.SeenByAll(n, a.q.Now)
+	if seen || !located {
+		return seen
+	}
+	a.res.Located = true
+	return a.data.SeenFrom(n, a.location(), a.q.Now)
+}
+
+// nearest finds the closest encloser of p's name among those of fewer labels
+// than absent. All of them are in the index, but some may have nothing to see
+// for this client; all names above one that exists do, the zone's apex does,
+// so halving finds it: at most zindex.MaxDepthProbe names are looked up.
+func (a *Answerer) nearest(p *place, absent int) {
+	p.node, p.encl, p.encloser = zindex.Node{}, p.zone.Node, p.zone.Labels
+	for absent-p.encloser > 1 {
+		mid := (p.encloser + absent) / 2
+		s := dnsname.Skip(p.name, p.labels-mid)
+		if n, ok := a.data.Find(s, zindex.Hash(a.data.Seed(), s)); ok && a.there(n) {
+			p.encl, p.encloser = n, mid
+		} else {
+			absent = mid
+		}
+	}
 }
 
 // dname answers from a DNAME above the name: the record and the CNAME it

@@ -379,12 +379,13 @@ func TestAddressOrder(t *testing.T) {
 }
 
 func TestNoAllocations(t *testing.T) {
-	d := compile(t, sample)
+	d := compile(t, sample+"%ex:127\n+only.inside.z.test:192.0.2.1:::in\n+late.inside.z.test:192.0.2.2:60:4100000000000000:ex\n")
 	buf := make([]byte, 0, 4096)
 	for _, full := range []bool{false, true} {
 		var a Answerer
 		a.fast.off = full
-		for _, name := range []string{"www.z.test", "nx.z.test", "alias.z.test", "hidden.cut.z.test", "q.w.z.test", "www.d.z.test", "z.test", "example.net"} {
+		for _, name := range []string{"www.z.test", "nx.z.test", "alias.z.test", "hidden.cut.z.test", "q.w.z.test", "www.d.z.test", "z.test", "example.net",
+			"inside.z.test", "nx.inside.z.test", "x.only.inside.z.test"} {
 			for _, typ := range []dns.Type{dns.TypeA, dns.TypeMX, dns.TypeANY, dns.TypeDS} {
 				q := question(t, name, typ)
 				a.Answer(buf, d, q)
@@ -477,5 +478,178 @@ func TestLocations(t *testing.T) {
 	q = question(t, "a.ns.z.test", dns.TypeA)
 	if _, res := a.Answer(nil, d, q); res.Located {
 		t.Error("located without need")
+	}
+}
+
+// What a client can not see now is not there: neither the name, nor for
+// wildcards and for the names above it (RFC 4592, section 2.2.2; RFC 8020).
+func TestInvisibleNames(t *testing.T) {
+	const now = 1 << 62
+	d := compile(t, `%in:10
+.z.test:192.0.2.1:a
++host.inside.z.test:192.0.2.1::`+`:in
++a.deep.mixed.z.test:192.0.2.2:::in
++b.mixed.z.test:192.0.2.3:60:4100000000000000
++*.z.test:192.0.2.4
++x.w.z.test:192.0.2.5:::in
++*.w.z.test:192.0.2.6
++gone.t.z.test:192.0.2.7:0:3fffffffffffffff
++last.t.z.test:192.0.2.8:0:4000000000000000
++born.u.z.test:192.0.2.9:60:3fffffffffffffff
++unborn.v.z.test:192.0.2.10:60:4000000000000000
+:sub.y.z.test:16:\004text:::in
+Zin.test:a:b:1:2:3:4:5::`+`:in
+&in.test::ns.z.test::`+`:in
++*.locs.z.test:192.0.2.11:::in
+.q.test:192.0.2.1:a
++m.n.o.p.q.test:192.0.2.12:::in
+`)
+	const in, out = "10.1.1.1", "192.0.2.1"
+	for _, x := range []struct {
+		name, from string
+		want       string
+	}{
+		{"host.inside.z.test", in, "[192 0 2 1]"}, {"inside.z.test", in, "NODATA"}, {"x.inside.z.test", in, "NXDOMAIN"},
+		{"x.host.inside.z.test", in, "NXDOMAIN"},
+		{"host.inside.z.test", out, "[192 0 2 4]"}, {"inside.z.test", out, "[192 0 2 4]"}, {"x.inside.z.test", out, "[192 0 2 4]"},
+		{"x.host.inside.z.test", out, "[192 0 2 4]"},
+		{"mixed.z.test", in, "NODATA"}, {"b.mixed.z.test", in, "NXDOMAIN"}, {"x.deep.mixed.z.test", in, "NXDOMAIN"},
+		{"mixed.z.test", out, "[192 0 2 4]"}, {"b.mixed.z.test", out, "[192 0 2 4]"}, {"x.deep.mixed.z.test", out, "[192 0 2 4]"},
+		{"y.x.w.z.test", in, "NXDOMAIN"}, {"y.x.w.z.test", out, "[192 0 2 6]"}, {"x.w.z.test", out, "[192 0 2 6]"},
+		{"t.z.test", out, "NODATA"}, {"gone.t.z.test", out, "NXDOMAIN"}, {"last.t.z.test", out, "[192 0 2 8]"},
+		{"u.z.test", out, "NODATA"}, {"v.z.test", out, "[192 0 2 4]"}, {"unborn.v.z.test", out, "[192 0 2 4]"},
+		{"sub.y.z.test", in, "NODATA"}, {"sub.y.z.test", out, "[192 0 2 4]"}, {"y.z.test", out, "[192 0 2 4]"},
+		{"k.locs.z.test", in, "[192 0 2 11]"}, {"k.locs.z.test", out, "[192 0 2 4]"}, {"*.locs.z.test", out, "[192 0 2 4]"},
+		{"in.test", in, "NODATA"}, {"in.test", out, "REFUSED"},
+		{"p.q.test", in, "NODATA"}, {"n.o.p.q.test", in, "NODATA"}, {"p.q.test", out, "NXDOMAIN"}, {"n.o.p.q.test", out, "NXDOMAIN"},
+		{"x.o.p.q.test", out, "NXDOMAIN"}, {"m.n.o.p.q.test", out, "NXDOMAIN"}, {"l.m.n.o.p.q.test", out, "NXDOMAIN"},
+	} {
+		var a Answerer
+		q := question(t, x.name, dns.TypeA)
+		q.Now, q.Client = now, content.Addr(netip.MustParseAddr(x.from).As16())
+		msg, _ := a.Answer(nil, d, q)
+		s := text(t, msg)
+		got := strings.Fields(s)[0]
+		if i := strings.Index(s, "\nan "); i >= 0 {
+			got = s[strings.Index(s, "["):][:strings.Index(s[strings.Index(s, "["):], "]")+1]
+		} else if got == "NOERROR" {
+			got = "NODATA"
+		}
+		if got != x.want {
+			t.Errorf("%s from %s: want %s\n%s", x.name, x.from, x.want, s)
+		}
+	}
+}
+
+// An answer is the one that data without the invisible records would give, and
+// with the visible ones as always visible.
+func TestOnlyTheVisibleCounts(t *testing.T) {
+	const now = 1<<62 + 1000
+	r := rand.New(rand.NewPCG(9, 10))
+	var a, b Answerer
+	b.fast.off = true
+	differ, maybe := 0, 0
+	for range 400 {
+		var all, some strings.Builder
+		client, loc := "127.0.0.1", ""
+		if r.IntN(3) > 0 {
+			loc = []string{"in", "ex"}[r.IntN(2)]
+			fmt.Fprintf(&all, "%%%s:127\n", loc)
+		}
+		add := func(line string, dynamic bool) {
+			lo, ttl, when := "", []string{"5", "60"}[r.IntN(2)], ""
+			visible := true
+			if dynamic {
+				if lo = []string{"", "in", "ex", "xx"}[r.IntN(4)]; lo != "" && lo != loc {
+					visible = false
+				}
+				as := ttl
+				switch at := uint64(now - 2 + r.IntN(5)); r.IntN(4) {
+				case 0: // dies
+					visible = visible && at >= now
+					ttl, as, when = "0", "2", fmt.Sprintf("%016x", at)
+				case 1: // is born
+					visible = visible && at < now
+					when = fmt.Sprintf("%016x", at)
+				}
+				fmt.Fprintf(&all, "%s:%s:%s:%s\n", line, ttl, when, lo)
+				ttl = as
+			} else {
+				fmt.Fprintf(&all, "%s:%s\n", line, ttl)
+			}
+			if visible {
+				fmt.Fprintf(&some, "%s:%s\n", line, ttl)
+			}
+		}
+		apex := r.IntN(5) == 0
+		add("Zz.test:a.ns.z.test:h.z.test:1:2:3:4:60", apex)
+		add("&z.test:192.0.2.1:a", apex)
+		share := r.IntN(4)
+		for range r.IntN(25) {
+			n, dynamic := randomName(r), r.IntN(4) <= share
+			switch r.IntN(10) {
+			case 0:
+				add(fmt.Sprintf("&%s:192.0.2.%d:%s", n, r.IntN(9), randomName(r)), dynamic)
+			case 1:
+				add(fmt.Sprintf("C%s:%s", n, randomName(r)), dynamic)
+			case 2:
+				add(fmt.Sprintf("Z%s:a.z.test:b.z.test:1:2:3:4:5", n), dynamic)
+				add(fmt.Sprintf("&%s::ns.z.test", n), dynamic)
+			case 3:
+				add(fmt.Sprintf("'%s:text", n), dynamic)
+			case 4:
+				add(fmt.Sprintf(":%s:39:\\004test\\000", n), dynamic)
+			default:
+				add(fmt.Sprintf("+%s:192.0.2.%d", n, r.IntN(9)), dynamic)
+			}
+		}
+		d, want := compile(t, all.String()), compile(t, some.String())
+		if n, ok := d.Find([]byte{0}, zindex.Hash(d.Seed(), []byte{0})); ok && n.Has(zindex.FlagMaybe) {
+			maybe++
+		}
+		for range 200 {
+			q := question(t, randomName(r), []dns.Type{dns.TypeA, dns.TypeTXT, dns.TypeNS, dns.TypeDS, dns.TypeANY}[r.IntN(5)])
+			q.Now, q.Client, q.TCP, q.Limit = now, content.Addr(netip.MustParseAddr(client).As16()), true, dns.MaxMessage
+			got, _ := a.Answer(nil, d, q)
+			exp, _ := b.Answer(nil, want, q)
+			if !sameSet(got, exp) {
+				t.Fatalf("%s %s, client in %q:\n%s\ngot  %swant %s", dnsname.AppendText(nil, q.Name), q.Type, loc, all.String(), text(t, got), text(t, exp))
+			}
+			if all.Len() != some.Len() {
+				differ++
+			}
+		}
+	}
+	if differ < 10000 || maybe < 4 {
+		t.Errorf("%d questions where something is invisible, %d files without any record for all", differ, maybe)
+	}
+}
+
+// A name with more locations below it than the index lists exists for all.
+func TestManyLocations(t *testing.T) {
+	for _, n := range []int{1024, 1025} {
+		var b strings.Builder
+		b.WriteString("%ex:127\n.z.test:192.0.2.1:a\n")
+		for i := range n {
+			fmt.Fprintf(&b, "+h%d.ent.many.z.test:192.0.2.2:::%c%c\n", i, 'A'+i/50, 'A'+i%50)
+		}
+		d := compile(t, b.String())
+		for _, name := range []string{"many.z.test", "ent.many.z.test", "x.ent.many.z.test"} {
+			var a Answerer
+			_, res := a.Answer(nil, d, question(t, name, dns.TypeA))
+			want := dns.RCodeNXDomain
+			if n > 1024 && name[0] != 'x' {
+				want = dns.RCodeSuccess
+			}
+			if res.RCode != want {
+				t.Errorf("%d locations, %s: %s", n, name, res.RCode)
+			}
+		}
+		q := question(t, "many.z.test", dns.TypeA)
+		var a Answerer
+		d = compile(t, strings.Replace(b.String(), "%ex", "%HB", 1))
+		if _, res := a.Answer(nil, d, q); res.RCode != dns.RCodeSuccess || n == 1024 && !res.Located {
+			t.Errorf("%d locations, from one of them: %+v", n, res)
+		}
 	}
 }

@@ -87,7 +87,7 @@ func (a *Answerer) fastAnswer(dst []byte) ([]byte, bool) {
 	var encloser zindex.Node
 	labels := 0
 	if ok {
-		if node.Has(zindex.FlagDynamic) || node.Has(zindex.FlagStruct) {
+		if node.W&(zindex.FlagDynamic|zindex.FlagStruct|zindex.FlagMaybe) != 0 {
 			return dst, false
 		}
 	} else {
@@ -97,7 +97,7 @@ func (a *Answerer) fastAnswer(dst []byte) ([]byte, bool) {
 			n++
 		}
 		encloser, labels = v.Encloser(q.Name, a.off[:n])
-		if encloser.Has(zindex.FlagHasWild) || labels < 0 {
+		if encloser.W&(zindex.FlagHasWild|zindex.FlagMaybe) != 0 || labels < 0 {
 			return dst, false
 		}
 		node.Ctx = encloser.Ctx

@@ -27,7 +27,6 @@ const (
 	causeSilence    = "silence where the other server says REFUSED (RFC 8906, section 3)"
 	causeChain      = "one server follows a CNAME out of the zone into another zone of its own, the other leaves it to the client (RFC 1034, section 4.3.2)"
 	causeTransfer   = "nothing in named.conf says who may transfer the zone"
-	causeElsewhere  = "the name, or one below it, exists for clients of another view: no data instead of no such name"
 	causeLeads      = "a CNAME into a delegated zone: name servers beside it are a hint, the client asks for the target anew (RFC 1034, section 5.3.3)"
 	causeChild      = "a child zone in the same data: its own NS records and glue stand at the cut for both"
 	causeDS         = "DS in the referral of a zone without signatures, which proves nothing (RFC 4035, section 3.1.4)"

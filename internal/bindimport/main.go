@@ -169,11 +169,6 @@ func check(kind string, args []string) error {
 				prog.Warn(n.Place+": "+n.What+" is not verified: "+n.Reason, nil)
 			}
 		}
-		for _, o := range c.Views {
-			if o != v {
-				k.Others = append(k.Others, o.Zones...)
-			}
-		}
 		err = k.Run(v.Zones)
 	} else {
 		f, err := os.Open(fs.Arg(0))

@@ -17,10 +17,7 @@ type Check struct {
 	Old, New netip.AddrPort
 	From     netip.Addr          // source address of queries, or the zero Addr
 	Progress func(done, all int) // may be nil
-	Others   []*Zone             // zones of the views that are not asked
 	Report   Report
-
-	elsewhere map[dnsname.Name]bool // names of Others and those above them
 }
 
 // Questions gives what to ask about a zone: every name and type, what is
@@ -115,14 +112,6 @@ func (k *Check) Run(zones []*Zone) error {
 	for _, z := range zones {
 		all = append(all, Questions(z)...)
 		about[z.Name] = &transferred{unsaid: z.unsaid, occluded: z.belowCut(), child: z.inChild(zones)}
-	}
-	k.elsewhere = map[dnsname.Name]bool{}
-	for _, z := range k.Others {
-		for _, r := range z.Records {
-			for p := r.Owner.Lower(); len(p) > len(z.Name); p = dnsname.Parent(p) {
-				k.elsewhere[p] = true
-			}
-		}
 	}
 	return k.ask(all, about)
 }
@@ -220,9 +209,6 @@ func (k *Check) ask(all []Question, about map[dnsname.Name]*transferred) error {
 				if q.AXFR && v == Different {
 					v, cause = transferCause(r, v, cause, about[q.Name])
 				}
-				if v == Different && k.elsewhere[q.Name.Lower()] && emptyEither(r) {
-					v, cause = Explained, causeElsewhere
-				}
 				mu.Lock()
 				k.Report.add(i, q, v, cause, r)
 				if k.Progress != nil && next%1000 == 0 {
@@ -235,17 +221,6 @@ func (k *Check) ask(all []Question, about map[dnsname.Name]*transferred) error {
 	wg.Wait()
 	k.Report.sort()
 	return nil
-}
-
-// emptyEither reports whether one server says that the name does not exist and
-// the other that it has no data of the type.
-func emptyEither(r [2]reply) bool {
-	if r[0].a == nil || r[1].a == nil {
-		return false
-	}
-	a, b := r[0].a, r[1].a
-	codes := [2]dns.RCode{a.RCode, b.RCode}
-	return codes == [2]dns.RCode{dns.RCodeNXDomain, dns.RCodeSuccess} && len(a.Sections[0])+len(b.Sections[0]) == 0 && same(a.Sections[1], b.Sections[1], false)
 }
 
 func (c *client) reply(q *Question) reply {

@@ -51,6 +51,7 @@ type Builder struct {
 	structs names // every owner of NS, SOA or DNAME
 	above   []uint32
 	wild    []bool // by parent id: "*" lies below
+	static  []bool // by parent id: a record that is always visible lies below
 	from    []uint64
 	sinfo   []structInfo
 	chain   []chainRec
@@ -165,7 +166,7 @@ func (n *names) len() int              { return max(len(n.hash), 1) }
 func NewBuilder() *Builder { return newBuilder(0) }
 
 func newBuilder(try int) *Builder {
-	return &Builder{seed: seeds[try], above: []uint32{0}, wild: []bool{false}, from: []uint64{0}, sinfo: []structInfo{{}}}
+	return &Builder{seed: seeds[try], above: []uint32{0}, wild: []bool{false}, static: []bool{false}, from: []uint64{0}, sinfo: []structInfo{{}}}
 }
 
 // parent gives the id of name as a name that has others below it. pos is any
@@ -178,6 +179,7 @@ func (b *Builder) parent(name []byte, pos uint64) uint32 {
 	if isNew {
 		b.above = append(b.above, 0)
 		b.wild = append(b.wild, false)
+		b.static = append(b.static, false)
 		b.from = append(b.from, pos)
 		if len(name) > 1 {
 			b.above[id] = b.parent(dnsname.Parent(name), pos)
@@ -224,7 +226,9 @@ func (b *Builder) Add(pos uint64, key, data []byte) error {
 		}
 	}
 	flags := uint64(r.flags)
-	if r.flags != 0 {
+	if r.flags == 0 {
+		b.static[p] = true
+	} else {
 		b.flags |= HasDynamic
 		if r.flags&RecLocation != 0 {
 			b.flags |= HasLocations
@@ -370,6 +374,7 @@ func (b *Builder) layout(c []byte, id Identity, buckets uint64) ([]byte, error) 
 	}
 	var extras []extra
 	var words []uint64 // the lists
+	dyn := b.dynamics()
 	byPart := make([][]uint32, parts)
 	for id := 1; id < b.parents.len(); id++ {
 		p := b.parents.hash[id] >> 56
@@ -392,7 +397,7 @@ func (b *Builder) layout(c []byte, id Identity, buckets uint64) ([]byte, error) 
 				extras = append(extras, extra{uint64(at), e.rec})
 			} else {
 				le.PutUint64(idx[at:], uint64(uint32(e.hash))|uint64(e.parent)<<32)
-				w1 = e.rec&posMask | flagUsed | uint64(e.len)<<lenBit
+				w1 = e.rec&posMask | flagUsed | uint64(e.len)<<lenBit | FlagMaybe
 			}
 			f := e.rec >> recFlagsBit
 			if f&recWild != 0 {
@@ -400,6 +405,8 @@ func (b *Builder) layout(c []byte, id Identity, buckets uint64) ([]byte, error) 
 			}
 			if f&(RecLocation|RecTimestamp) != 0 {
 				w1 |= FlagDynamic
+			} else {
+				w1 &^= FlagMaybe
 			}
 			switch dns.Type(e.rec >> recTypeBit) {
 			case dns.TypeNS, dns.TypeSOA, dns.TypeDNAME:
@@ -453,14 +460,23 @@ func (b *Builder) layout(c []byte, id Identity, buckets uint64) ([]byte, error) 
 			w1 := le.Uint64(idx[at+8:])
 			if !found {
 				le.PutUint64(idx[at:], uint64(uint32(b.parents.hash[id]))|uint64(b.above[id])<<32)
-				w1 = b.from[id] | flagUsed | FlagENT | uint64(len(name))<<lenBit
+				w1 = b.from[id] | flagUsed | FlagENT | uint64(len(name))<<lenBit | FlagMaybe
 			}
 			w1 |= FlagBelow
+			if dyn == nil || b.static[id] {
+				w1 &^= FlagMaybe
+			} else if w1&FlagMaybe != 0 {
+				dyn.add(id, at)
+			}
 			if b.wild[id] {
 				w1 |= FlagHasWild
 			}
 			le.PutUint64(idx[at+8:], w1)
 		}
+	}
+
+	if dyn != nil {
+		words = dyn.lists(b, idx[:structs], slots, c, words)
 	}
 
 	// Contexts: the nearest structural name at or above each parent. A parent

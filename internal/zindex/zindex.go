@@ -10,6 +10,7 @@
 //	build.go   from records in file order to the index
 //	view.go    lookups in the finished bytes
 //	chain.go   NSEC and NSEC3 records in canonical order
+//	seen.go    for whom and when a name exists
 //
 // The layout is described in docs/format-data.idx.md. All integers are little
 // endian; positions in data.cdb have 40 bits.
@@ -29,7 +30,7 @@ import (
 var ErrFormat = errors.New("format error")
 
 // Magic starts every index; the last byte counts versions of the layout.
-const Magic = "bk index\x00\x00\x00\x01"
+const Magic = "bk index\x00\x00\x00\x02"
 
 // Sizes in bytes.
 const (
@@ -63,6 +64,7 @@ const (
 	FlagDynamic // a record has a location or a timestamp
 	FlagStruct  // an NS, SOA or DNAME record: the node has an entry of its own
 	FlagSigs    // an RRSIG record
+	FlagMaybe   // no record here or below is always visible: see seen.go
 )
 
 const (

@@ -65,14 +65,13 @@ type rec struct {
 
 // Model answers from one data.cdb.
 type Model struct {
-	recs   map[string][]rec
-	exists map[string]bool // names that are there, or have names below
-	locs   map[string][]byte
+	recs map[string][]rec
+	locs map[string][]byte
 }
 
 // New reads a data.cdb.
 func New(c []byte) (*Model, error) {
-	m := &Model{recs: map[string][]rec{}, exists: map[string]bool{}, locs: map[string][]byte{}}
+	m := &Model{recs: map[string][]rec{}, locs: map[string][]byte{}}
 	err := cdb.Reader(c).Each(func(key, d []byte) error {
 		if len(key) > 1 && key[0] == 0 {
 			if m.locs[string(key)] == nil {
@@ -87,14 +86,6 @@ func New(c []byte) (*Model, error) {
 		}
 		r.ttl, r.time, r.data = binary.BigEndian.Uint32(d), binary.BigEndian.Uint64(d[4:]), d[12:]
 		m.recs[string(key)] = append(m.recs[string(key)], r)
-		name := string(key)
-		if r.wild {
-			name = "\x01*" + name
-		}
-		for above := dnsname.Parent(name); len(name) > 1; above = dnsname.Parent(name) {
-			m.exists[above] = true
-			name = above
-		}
 		return nil
 	})
 	return m, err
@@ -548,7 +539,7 @@ func (r *run) match(name []byte, z zoneAt) (rs []rec, exists, nxdomain bool) {
 			return rs, true, false
 		}
 	}
-	if r.on(EmptyNonTerminal) && r.exists[string(name)] {
+	if r.on(EmptyNonTerminal) && r.there(name) {
 		return nil, true, false
 	}
 	for w := name; len(w) > len(z.control); {
@@ -556,19 +547,27 @@ func (r *run) match(name []byte, z zoneAt) (rs []rec, exists, nxdomain bool) {
 		if rs = r.shown(w, true); len(rs) > 0 {
 			return rs, true, false
 		}
-		if r.on(WildcardEncloser) && (r.there(w) || r.exists[string(w)]) {
+		if r.on(WildcardEncloser) && r.there(w) {
 			break
 		}
 	}
 	return nil, false, true
 }
 
-// there: a name with records, visible or not.
-func (r *run) there(w []byte) bool {
-	if dnsname.IsWildcard(w) && slices.ContainsFunc(r.recs[string(w[2:])], func(x rec) bool { return x.wild }) {
-		return true
+// there: a visible record at the name or below it.
+func (r *run) there(name []byte) bool {
+	for key := range r.recs {
+		for _, wild := range []bool{false, true} {
+			owner := key
+			if wild {
+				owner = "\x01*" + key
+			}
+			if dnsname.IsBelow(owner, name) && len(r.shown([]byte(key), wild)) > 0 {
+				return true
+			}
+		}
 	}
-	return slices.ContainsFunc(r.recs[string(w)], func(x rec) bool { return !x.wild })
+	return false
 }
 
 type verdict int
