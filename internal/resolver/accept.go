@@ -118,8 +118,20 @@ func (e *Engine) inBailiwick(name, zone []byte) bool {
 	return true
 }
 
-// read splits a message into groups of records. False: malformed.
-func (e *Engine) read(msg []byte, zone []byte) bool {
+// parentSide reports whether a record belongs to the parent's side of a zone cut
+// at its owner: what a server of zone may say of the name whose DS was asked
+// for, though root/servers gives that name servers of its own (RFC 4035,
+// section 3.1.4.1).
+func parentSide(t dns.Type, data []byte) bool {
+	if t == dns.TypeRRSIG && len(data) >= 18 {
+		t = dns.Type(binary.BigEndian.Uint16(data))
+	}
+	return t == dns.TypeDS || t == dns.TypeNSEC
+}
+
+// read splits a message into groups of records. ds is the name whose DS was
+// asked for, nil with other questions. False: malformed.
+func (e *Engine) read(msg, zone, ds []byte) bool {
 	p := &e.in
 	p.buf, p.names, p.recs, p.groups = p.buf[:0], p.names[:0], p.recs[:0], p.groups[:0]
 	c, err := wire.Parse(msg)
@@ -156,6 +168,9 @@ func (e *Engine) read(msg []byte, zone []byte) bool {
 		data := p.buf[n:len(p.buf):len(p.buf)]
 		r := record{section: rr.Section, typ: rr.Type, ttl: e.ttl(rr.TTL), owner: owner, data: data, next: -1,
 			pos: len(p.recs), in: e.inBailiwick(p.names[owner], zone)}
+		if !r.in && len(ds) > len(zone) && string(p.names[owner]) == string(ds) && parentSide(r.typ, data) {
+			r.in = e.inBailiwick(dnsname.Parent(ds), zone)
+		}
 		p.recs = append(p.recs, r)
 	}
 	p.group()
@@ -270,7 +285,11 @@ func (e *Engine) accept(msg, name []byte, t dns.Type, zone []byte, forward bool)
 	*w = response{msg: Message{QType: t, Answer: w.msg.Answer[:0], Authority: w.msg.Authority[:0]}}
 	h, _ := wire.ParseHeader(msg)
 	w.rcode, w.aa = h.RCode(), h.Bits&wire.BitAA != 0
-	if !e.read(msg, zone) {
+	var ds []byte
+	if t == dns.TypeDS {
+		ds = name
+	}
+	if !e.read(msg, zone, ds) {
 		w.why = "malformed"
 		return w
 	}

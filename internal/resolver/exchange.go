@@ -574,8 +574,12 @@ func (x *exchange) receive(s *send, msg []byte) {
 		v.fails = 0
 	}
 	h, _ := wire.ParseHeader(msg)
-	if h.Bits&wire.BitTC != 0 && !s.tcp {
+	if h.Bits&wire.BitTC != 0 {
 		// what a truncated message holds is not used: RFC 2181, section 9
+		if s.tcp {
+			x.useless(s, dns.EDENetworkError)
+			return
+		}
 		x.again(s, "truncated", func() { c.tcp = true })
 		return
 	}

@@ -75,7 +75,8 @@ type task struct {
 	avoidIn  []byte           // ... of this zone
 	lookup   int              // ns whose address a child looks for
 	lookupTy dns.Type
-	hopeless bool // modeAddress: no other type of this name will help
+	hopeless bool   // modeAddress: no other type of this name will help
+	above    []byte // modeAddress: the zone whose servers can not be asked, only those above
 	lastCode dns.EDE
 
 	// QNAME minimisation
@@ -436,7 +437,7 @@ func (t *task) findCut() {
 			bestZone, bestName = z, p
 			break
 		}
-		if !e.cfg.ForwardOnly &&
+		if !e.cfg.ForwardOnly && (t.above == nil || !dnsname.IsBelow(p, t.above)) &&
 			e.cache.Get(&e.entry, KindDelegation, 0, p) && e.entry.Expires > now {
 			t.useEntry(p)
 			return
@@ -592,6 +593,12 @@ func (t *task) servers() {
 		t.lookup, t.lookupTy = k, typ
 		t.state = stateAddress
 		t.child = e.newTask(r, t, modeAddress, t.ns[k].name, typ)
+		if len(t.addrs) == 0 && !t.fixed && dnsname.IsBelow(t.ns[k].name, t.zoneName()) {
+			// The glue is missing, without which the zone can not be asked
+			// (RFC 9471): its parent may give the address when asked for it.
+			t.child.above = r.keep(t.zoneName())
+			t.child.noMin = true
+		}
 		return
 	}
 }
@@ -835,7 +842,9 @@ func (t *task) respond(w *response, from netip.AddrPort) {
 	t.w = responseKeep{class: w.class, negTTL: w.negTTL, soa: w.soa}
 	switch t.mode {
 	case modeAddress:
-		e.store(w, Unchecked)
+		if t.above == nil { // the parent's word is good for reaching the zone, not for answers
+			e.store(w, Unchecked)
+		}
 		if w.class == classAnswer && len(w.msg.Answer) == 1 {
 			t.takeAddresses(&w.msg.Answer[0])
 		}
@@ -942,6 +951,10 @@ func (t *task) referral(w *response) {
 		return
 	}
 	e.storeReferral(t, w)
+	if t.above != nil && dnsname.IsBelow(w.cut, t.above) {
+		t.gluedAddress(w)
+		return
+	}
 	bound := t.bound
 	expires := e.now.Seconds() + int64(w.nsTTL)
 	if bound != 0 {
@@ -951,9 +964,27 @@ func (t *task) referral(w *response) {
 	t.setZone(cut)
 	t.expires, t.bound = expires, expires
 	t.delegation(names, glue, false)
-	t.noMin = false
+	t.noMin = t.above != nil
 	t.state = stateServers
 	e.wake(t)
+}
+
+// gluedAddress ends a task for the address of a server that is named in the
+// zone it serves: the parent refers to that zone, this time with glue or again
+// without.
+func (t *task) gluedAddress(w *response) {
+	e := t.r.e
+	for k, a, rest, ok := Glue(w.glue); ok; k, a, rest, ok = Glue(rest) {
+		i := 0
+		for name, more, ok := w.ns.Next(); ok && i <= k; name, more, ok = more.Next() {
+			if i == k && dnsname.Equal(name, t.name()) && e.mayAsk(a) && len(t.result) < maxGlueName {
+				t.result = append(t.result, netip.AddrPortFrom(a, dns.Port))
+			}
+			i++
+		}
+	}
+	t.hopeless = len(t.result) == 0 && len(w.glue) == 0
+	t.done()
 }
 
 // storeReferral keeps a delegation, its lifetime bound to that of the zone it
@@ -1122,6 +1153,9 @@ func (t *task) validate() {
 		}
 		t.failed(v.Code, v.Text)
 		return
+	}
+	if t.w.class == classNXDomain && t.msg.RCode == dns.RCodeSuccess {
+		t.w.class = classNoData // the proof says so
 	}
 	if t.w.cached {
 		// its age stays what it was

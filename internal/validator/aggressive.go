@@ -172,6 +172,9 @@ func (v *Validator) Synthesize(now resolver.Time, m *resolver.Message) bool {
 	name := dnsname.Name(m.QName)
 	v.agg.mu.Lock()
 	defer v.agg.mu.Unlock()
+	if tag, is, ok := dnssec.Sentinel(m.QName); ok && v.rootTrusts(tag) != is && (m.QType == dns.TypeA || m.QType == dns.TypeAAAA) {
+		return false // Validate has another answer for it
+	}
 	if len(v.agg.zones) == 0 || m.QType == dns.TypeANY || m.QType == dns.TypeRRSIG || m.QType == dns.TypeNSEC || m.QType == dns.TypeNSEC3 || !v.Covers(m.QName) {
 		return false
 	}
@@ -190,7 +193,7 @@ func (v *Validator) Synthesize(now resolver.Time, m *resolver.Message) bool {
 }
 
 func (v *Validator) synthesize(m *resolver.Message, name, zone dnsname.Name, z *aggZone) bool {
-	if v.privateAt(name, zone) {
+	if v.privateAt(name, zone, false) {
 		return false
 	}
 	// nothing may lie between that is trusted otherwise

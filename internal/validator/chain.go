@@ -55,7 +55,7 @@ func (r *run) chain(name dnsname.Name) *link {
 				return private
 			}
 		case linkNoName:
-			if r.v.privateAt(name, next) {
+			if r.v.privateAt(name, next, true) {
 				return private
 			}
 			return cur

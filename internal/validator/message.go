@@ -334,6 +334,14 @@ func (r *run) absence(name dnsname.Name, zone *link) (dnssec.Status, dnssec.Reas
 	if r.m.RCode == dns.RCodeNXDomain {
 		what = "proof that the name is absent"
 		p = den.NXDomain(name, r.b)
+		if p.Status == dnssec.Bogus && len(den.NSEC) > 0 && len(r.m.Answer) == 0 {
+			// Some servers answer NXDOMAIN for an empty non-terminal. What
+			// their records prove is that the name exists and has no data:
+			// that is the answer then (RFC 8020, section 3.1).
+			if q := den.NoData(name, r.m.QType, r.b); q.Status == dnssec.Secure {
+				p, r.m.RCode = q, dns.RCodeSuccess
+			}
+		}
 	} else {
 		p = den.NoData(name, r.m.QType, r.b)
 	}

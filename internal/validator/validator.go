@@ -200,13 +200,13 @@ func (v *Validator) anchorOf(name dnsname.Name) (at dnsname.Name, reason dnssec.
 	}
 }
 
-// privateAt reports whether name lies in a private zone that begins at cut or
-// below it.
-func (v *Validator) privateAt(name, cut dnsname.Name) bool {
+// privateAt reports whether name lies in a private zone that begins below cut,
+// or at it if that counts.
+func (v *Validator) privateAt(name, cut dnsname.Name, at bool) bool {
 	if len(v.private) == 0 {
 		return false
 	}
-	for n := name; len(n) >= len(cut); n = dnsname.Parent(n) {
+	for n := name; len(n) > len(cut) || at && len(n) == len(cut); n = dnsname.Parent(n) {
 		if v.private[n] {
 			return true
 		}
