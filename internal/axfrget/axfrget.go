@@ -5,14 +5,9 @@ package axfrget
 import (
 	"bufio"
 	"encoding/binary"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"bulkhead/internal/axfrin"
 	"bulkhead/internal/dns"
@@ -20,28 +15,13 @@ import (
 	"bulkhead/internal/prog"
 	"bulkhead/internal/sandbox"
 	"bulkhead/internal/scan"
-	"bulkhead/internal/stub"
 	"bulkhead/internal/tinydata"
-	"bulkhead/internal/ucspi"
 )
 
 const usage = "axfr-get zone fn fn.tmp"
 
 // Descriptors of the connection under tcpclient.
 const readFD, writeFD = 6, 7
-
-const (
-	networkWait = 60 * time.Second // for each read and write (compat: djbdns.md section 7)
-	connectWait = 60 * time.Second
-)
-
-// Words of the old program.
-const (
-	cantQuery = "unable to generate AXFR query"
-	cantParse = "unable to parse AXFR results"
-	cantRead  = "unable to read from network"
-	cantWrite = "unable to write to network"
-)
 
 // Run is the program.
 func Run(box sandbox.Decl, args []string) error {
@@ -52,17 +32,22 @@ func Run(box sandbox.Decl, args []string) error {
 	if err != nil {
 		return prog.Fatal(cantQuery, syscall.EPROTO)
 	}
-	g := &getter{zone: zone, fn: args[1], tmp: args[2], in: readFD, out: writeFD}
+	g := &getter{zone: zone, fn: args[1], tmp: args[2]}
 	old, err := g.oldSerial()
 	if err != nil {
 		return err
 	}
 	if len(args) > 3 {
 		// by itself: a connection and an id of its own
-		if err := g.connect(args[3]); err != nil {
+		addrs, err := Lookup(args[3])
+		if err != nil {
 			return err
 		}
-		g.id = uint16(stub.Below(1 << 16))
+		if g.conn, err = Dial(addrs, args[3]); err != nil {
+			return err
+		}
+	} else {
+		g.conn = newConn(readFD, writeFD, 0)
 	}
 	// fn is replaced by rename, so what is written is folders
 	box.Write = []string{filepath.Dir(g.fn), filepath.Dir(g.tmp)}
@@ -75,10 +60,7 @@ func Run(box sandbox.Decl, args []string) error {
 type getter struct {
 	zone    dnsname.Name
 	fn, tmp string
-	in, out int
-	id      uint16
-	r       *bufio.Reader
-	buf     [dns.MaxMessage]byte
+	conn    *Conn
 	line    []byte
 }
 
@@ -105,43 +87,12 @@ func (g *getter) oldSerial() (uint32, error) {
 	return uint32(serial), nil
 }
 
-// connect reaches the server: an address or a name, with @PORT if not 53.
-func (g *getter) connect(server string) error {
-	host, portText, ok := strings.Cut(server, "@")
-	port := uint16(dns.Port)
-	if ok {
-		if port, ok = ucspi.Port(portText); !ok {
-			return prog.Fatal("unable to figure out port number for "+portText, nil)
-		}
-	}
-	var r stub.Resolver
-	addrs, _, err := r.Qualify(host, stub.IPv4)
-	if err == nil && len(addrs) == 0 {
-		addrs, _, err = r.Qualify(host, stub.IPv6)
-	}
-	if err != nil {
-		return prog.Fatal("temporarily unable to figure out IP address for "+host, err)
-	}
-	if len(addrs) == 0 {
-		return prog.Fatal("no IP address for "+host, nil)
-	}
-	var fd int
-	for _, a := range addrs {
-		if fd, err = ucspi.Dial(netip.AddrPort{}, netip.AddrPortFrom(a, port), connectWait); err == nil {
-			g.in, g.out = fd, fd
-			return nil
-		}
-	}
-	return prog.Fatal("unable to connect to "+server, err)
-}
-
 func (g *getter) run(old uint32) error {
-	g.r = bufio.NewReaderSize(waitingReader(g.in), 1<<16)
-	msg, err := g.ask(dns.TypeSOA)
+	msg, err := g.conn.Ask(g.zone, dns.TypeSOA)
 	if err != nil {
 		return err
 	}
-	serial, err := axfrin.SOA(msg, g.zone, g.id)
+	serial, err := axfrin.SOA(msg, g.zone, g.conn.ID)
 	if err != nil {
 		return prog.Fatal(cantParse, err)
 	}
@@ -154,8 +105,8 @@ func (g *getter) run(old uint32) error {
 	}
 	defer f.Close()
 	w := bufio.NewWriterSize(f, 1<<16)
-	t := axfrin.New(g.zone, g.id)
-	msg, err = g.ask(dns.TypeAXFR)
+	t := axfrin.New(g.zone, g.conn.ID)
+	msg, err = g.conn.Ask(g.zone, dns.TypeAXFR)
 	for {
 		if err != nil {
 			return err
@@ -170,7 +121,7 @@ func (g *getter) run(old uint32) error {
 		if done {
 			break
 		}
-		msg, err = g.receive()
+		msg, err = g.conn.Receive()
 	}
 	bad := func(err error) error { return prog.Fatal("unable to write "+g.tmp, err) }
 	if err := w.Flush(); err != nil {
@@ -204,78 +155,6 @@ func (g *getter) write(w *bufio.Writer, r *tinydata.Record) error {
 		return prog.Fatal("unable to write "+g.tmp, err)
 	}
 	return nil
-}
-
-// ask sends a query and gives the first message of the answer.
-func (g *getter) ask(t dns.Type) ([]byte, error) {
-	for b := axfrin.Query(nil, g.zone, t, g.id); len(b) > 0; {
-		if err := wait(g.out, unix.POLLOUT); err != nil {
-			return nil, prog.Fatal(cantWrite, err)
-		}
-		n, err := syscall.Write(g.out, b)
-		if err == syscall.EINTR || err == syscall.EAGAIN {
-			continue
-		}
-		if err != nil {
-			return nil, prog.Fatal(cantWrite, err)
-		}
-		b = b[n:]
-	}
-	return g.receive()
-}
-
-// receive gives the next message; it is valid until the following one.
-func (g *getter) receive() ([]byte, error) {
-	if err := g.fill(g.buf[:2]); err != nil {
-		return nil, err
-	}
-	msg := g.buf[:binary.BigEndian.Uint16(g.buf[:2])]
-	return msg, g.fill(msg)
-}
-
-// fill reads exactly len(b) bytes; a connection that ends before is as bad as
-// a malformed message.
-func (g *getter) fill(b []byte) error {
-	for len(b) > 0 {
-		n, err := g.r.Read(b)
-		if err == errEnd {
-			return prog.Fatal(cantParse, syscall.EPROTO)
-		}
-		if err != nil {
-			return prog.Fatal(cantRead, err)
-		}
-		b = b[n:]
-	}
-	return nil
-}
-
-// waitingReader reads a descriptor with a time limit.
-type waitingReader int
-
-var errEnd = &endError{}
-
-type endError struct{}
-
-func (*endError) Error() string { return "end of file" }
-
-func (fd waitingReader) Read(b []byte) (int, error) {
-	for {
-		if err := wait(int(fd), unix.POLLIN); err != nil {
-			return 0, err
-		}
-		n, err := syscall.Read(int(fd), b)
-		if err == syscall.EINTR || err == syscall.EAGAIN {
-			continue
-		}
-		if err == nil && n == 0 {
-			return 0, errEnd
-		}
-		return max(n, 0), err
-	}
-}
-
-func wait(fd int, events int16) error {
-	return ucspi.Wait(fd, events, time.Now().Add(networkWait))
 }
 
 func appendUint(b []byte, v uint32) []byte {

@@ -33,16 +33,25 @@ func Query(dst []byte, zone dnsname.Name, t dns.Type, id uint16) []byte {
 // SOA reads the answer to a query for the zone's SOA and gives the serial
 // number. The first record must be the SOA of the zone.
 func SOA(msg []byte, zone dnsname.Name, id uint16) (serial uint32, err error) {
+	data, err := SOAData(msg, zone, id)
+	if err != nil {
+		return 0, err
+	}
+	return serialOf(data), nil
+}
+
+// SOAData is SOA for all of the record's data.
+func SOAData(msg []byte, zone dnsname.Name, id uint16) ([]byte, error) {
 	var rd reader
 	if err := rd.start(msg, id); err != nil || binary.BigEndian.Uint16(msg[6:]) == 0 {
-		return 0, ErrTransfer
+		return nil, ErrTransfer
 	}
 	var r tinydata.Record
 	ok, err := rd.next(&r)
 	if err != nil || !ok || r.Type != dns.TypeSOA || !dnsname.Equal(r.Owner, zone) || rd.class != dns.ClassIN {
-		return 0, ErrTransfer
+		return nil, ErrTransfer
 	}
-	return serialOf(r.Data), nil
+	return r.Data, nil
 }
 
 // serialOf reads the serial number of well-formed SOA data.

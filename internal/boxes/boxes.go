@@ -111,7 +111,7 @@ var All = map[string]sandbox.Decl{
 		Job:     "keeps logs in directories of its own",
 		User:    true,
 		Write:   []string{"."},
-		Calls:   "ppoll fcntl fchdir openat close newfstatat getdents64 fsync fchmod fchmodat renameat linkat unlinkat",
+		Calls:   "ppoll fcntl fchdir lseek openat close newfstatat getdents64 fsync fchmod fchmodat renameat linkat unlinkat",
 	},
 	"pickdns": {
 		Program: "pickdns",
@@ -124,6 +124,14 @@ var All = map[string]sandbox.Decl{
 		Job:     "answers from a list of addresses over UDP",
 		Read:    []string{"."},
 		Calls:   "recvmmsg sendmmsg openat newfstatat fstat fcntl close rt_sigaction kill",
+	},
+	"rpz-get": {
+		Program: "rpz-get",
+		Job:     "copies a response policy zone from its server into a file",
+		User:    true,
+		Write:   []string{"."},
+		Sockets: []string{"tcp"},
+		Calls:   "socket connect getsockopt ppoll openat close fstat fsync renameat fcntl",
 	},
 	"tinydns": {
 		Program: "tinydns",

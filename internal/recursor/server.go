@@ -60,6 +60,8 @@ type Server struct {
 	allowed atomic.Pointer[access.List]
 	names   nameWatch
 
+	policies policyWatch
+
 	seed []byte
 }
 
@@ -138,6 +140,7 @@ func Run(box sandbox.Decl) error {
 	for _, w := range s.workers {
 		wg.Go(func() { w.run(cfg) })
 	}
+	go s.watchPolicy(stop)
 	wg.Wait()
 	control.close()
 	if s.set.Persist {
@@ -330,7 +333,7 @@ func (s *Server) reload() {
 		return
 	}
 	if err := s.usePolicy(); err != nil {
-		prog.Warn("reload: policy not changed", err)
+		warnPolicy(err)
 	}
 	s.cache.SetStale(cfg.ServeStale)
 	for _, w := range s.workers {

@@ -58,6 +58,7 @@ func TestFilterVerdicts(t *testing.T) {
 	const allow, deny = unix.SECCOMP_RET_ALLOW, unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
 	reader := vm(t, Decl{Calls: "recvmmsg openat socket"})
 	writer := vm(t, Decl{Calls: "openat socket", Write: []string{"."}, Sockets: []string{"tcp", "unix"}})
+	getter := vm(t, Decl{Calls: "socket", Sockets: []string{"tcp"}})
 	for _, c := range []struct {
 		what string
 		got  uint32
@@ -84,6 +85,8 @@ func TestFilterVerdicts(t *testing.T) {
 		{"writer's netlink socket", writer(unix.SYS_SOCKET, unix.AF_NETLINK, unix.SOCK_STREAM), deny},
 		{"writer's crypto socket", writer(unix.SYS_SOCKET, unix.AF_ALG, unix.SOCK_STREAM), deny},
 		{"writer's unix socket", writer(unix.SYS_SOCKET, unix.AF_UNIX, unix.SOCK_STREAM), allow},
+		{"getter's TCP socket", getter(unix.SYS_SOCKET, unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC), allow},
+		{"getter's UDP socket", getter(unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_DGRAM), deny},
 		{"naming memory", reader(unix.SYS_PRCTL, unix.PR_SET_VMA), allow},
 		{"other prctl", reader(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE), deny},
 		{"signal to another process", reader(unix.SYS_TGKILL, 1), deny},

@@ -59,6 +59,8 @@ func guards(d Decl) map[string][]guard {
 	}
 	if !has(d.Sockets, "tcp") {
 		g["socket"] = append(g["socket"], guard{arg: 1, mask: 0xF, want: unix.SOCK_DGRAM})
+	} else if !has(d.Sockets, "udp") {
+		g["socket"] = append(g["socket"], guard{arg: 1, mask: 0xF, want: unix.SOCK_STREAM})
 	}
 	return g
 }

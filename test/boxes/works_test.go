@@ -42,6 +42,10 @@ var works = map[string][]work{
 	},
 	"multilog": {{args: []string{"t", "-*x", "e", "+*", "=status", "s4096", "n3", "./log"}, stdin: strings.Repeat(manyLines(), 3)}},
 	"axfr-get": {{args: []string{"a.test", "zone", "zone.tmp", "SERVER"}}},
+	"rpz-get": {
+		{args: []string{"10-a.test", "SERVER"}},
+		{args: []string{"10-a.test", "SERVER"}, files: map[string]string{"10-a.test": "a.test. SOA m. r. 0 1 1 1 1\n"}},
+	},
 	"dnscache": {{drive: cache, env: []string{"IPSEND=0.0.0.0"},
 		files: map[string]string{"servers/@": "SERVER\n", "ip/127.0.0.1": ""}}},
 }
