@@ -226,10 +226,13 @@ func (t *Trace) do(q Question) {
 		say("ALERT:took more than 1 second")
 	}
 	defer t.builtins(q, say)
-	recs, h, err := parse(msg)
-	if err != nil {
+	malformed := func(err error) {
 		v.Failure = "answer malformed"
 		say("ALERT:unable to parse response packet; " + t.ErrText(err))
+	}
+	recs, h, err := parse(msg)
+	if err != nil {
+		malformed(err)
 		return
 	}
 	var out, soa bool
@@ -273,11 +276,13 @@ func (t *Trace) do(q Question) {
 	case out:
 		for i := range recs {
 			r := &recs[i]
-			if r.rr.Section == wire.Answer && r.rr.Class == dns.ClassIN && r.owner == q.Name && (r.rr.Type == q.Type || q.Type == dns.TypeANY) {
+			if r.rr.Section == wire.Answer && r.owner == q.Name && (r.rr.Type == q.Type || q.Type == dns.TypeANY) {
 				text, err := show.Record(nil, msg, &r.rr, show.Readable)
-				if err == nil {
-					say("answer:" + string(text))
+				if err != nil {
+					malformed(err)
+					return
 				}
+				say("answer:" + string(text))
 			}
 		}
 	case soa || referral == "":

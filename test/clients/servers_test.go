@@ -3,7 +3,9 @@ package clients_test
 import (
 	"encoding/binary"
 	"io"
+	"math/rand/v2"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -329,7 +331,7 @@ func raw(q *query, count byte, data string) []byte {
 // first label says how.
 func malformed(q *query, send func([]byte)) {
 	const head = "\xc0\x0c" // the name asked for
-	fixed := func(t byte) string { return head + "\x00" + string(t) + "\x00\x01\x00\x00\x00\x05" }
+	fixed := func(t byte) string { return head + "\x00" + string([]byte{t}) + "\x00\x01\x00\x00\x00\x05" }
 	var msg []byte
 	switch label, _, _ := strings.Cut(q.name, "."); label {
 	case "cut":
@@ -374,6 +376,8 @@ func malformed(q *query, send func([]byte)) {
 		msg = message(q, wire.BitAA, "an @ 5 CH/TXT \"x\"", "an @ 7 A 192.0.2.7")
 	case "chaosa":
 		msg = raw(q, 1, head+"\x00\x01\x00\x03\x00\x00\x00\x05\x00\x02hi")
+	case "second":
+		msg = raw(q, 2, fixed(1)+"\x00\x04\x01\x02\x03\x04"+fixed(5)+"\x00\x03\x40ab")
 	case "header":
 		msg = message(q, wire.BitAA)
 		msg[3] |= 0x70
@@ -387,8 +391,40 @@ func malformed(q *query, send func([]byte)) {
 		msg = raw(q, 1, strings.Repeat("\x3f"+strings.Repeat("x", 63), 4)+"\x00\x00\x01\x00\x01\x00\x00\x00\x05\x00\x04\x01\x02\x03\x04")
 	default:
 		msg = message(q, wire.BitAA, "an @ 5 A 192.0.2.1")
+		if seed, err := strconv.ParseUint(strings.TrimPrefix(label, "seed"), 10, 64); err == nil {
+			msg = damaged(q, seed)
+		}
 	}
 	send(msg)
+}
+
+// damaged is a long answer with a few bytes behind the question changed, or its
+// end cut off, as the seed has it.
+func damaged(q *query, seed uint64) []byte {
+	msg := message(q, wire.BitAA, "an @ 5 A 192.0.2.1", "an @ 5 CNAME a.b.c.test.", "an @ 5 MX 10 mail.b.c.test.", "an @ 5 TXT \"a b\" c",
+		"ns c.test. 6 NS ns.c.test.", "ns test. 7 SOA ns.test. h.test. 1 2 3 4 5", "ar ns.c.test. 8 A 192.0.2.2", "ar ns.c.test. 8 AAAA ::1")
+	r := rand.New(rand.NewPCG(seed, 53))
+	start := dns.HeaderLen + len(q.wire) + 4
+	for range 1 + r.IntN(3) {
+		at := start + r.IntN(len(msg)-start)
+		switch r.IntN(4) {
+		case 0:
+			msg[at] = byte(r.Uint32())
+		case 1:
+			msg[at] ^= 1 << r.IntN(8)
+		case 2: // a pointer to somewhere
+			msg[at] = 0xc0
+		case 3:
+			msg[at]++
+		}
+	}
+	switch r.IntN(8) {
+	case 0:
+		msg = msg[:start+r.IntN(len(msg)-start)]
+	case 1:
+		msg[7+2*r.IntN(3)] += byte(r.IntN(3)) - 1
+	}
+	return msg
 }
 
 // worseByTCP truncates over UDP, and fails over TCP in the way the first label
