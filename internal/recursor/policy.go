@@ -76,7 +76,7 @@ type policyWatch struct {
 // policyStamp tells versions of a file apart.
 type policyStamp struct {
 	size  int64
-	mtime time.Time
+	ctime time.Time // which chmod and rename change too
 	inode uint64
 }
 
@@ -94,7 +94,7 @@ func policyStamps() map[string]policyStamp {
 		if unix.Stat(policyDir+"/"+e.Name(), &st) != nil {
 			continue
 		}
-		out[e.Name()] = policyStamp{st.Size, time.Unix(st.Mtim.Unix()), st.Ino}
+		out[e.Name()] = policyStamp{st.Size, time.Unix(st.Ctim.Unix()), st.Ino}
 	}
 	return out
 }
