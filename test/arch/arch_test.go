@@ -157,6 +157,20 @@ func TestPrograms(t *testing.T) {
 			t.Errorf("%s links test code", name)
 		}
 	}
+	for name := range linked {
+		if p.deny[name] == nil {
+			t.Errorf("policy.txt says nothing of what %s must not link", name)
+		}
+	}
+	everyone := p.deny["*"]
+	delete(p.deny, "*")
+	for _, denied := range p.deny {
+		for d, reason := range everyone {
+			if denied[d] == "" {
+				denied[d] = reason
+			}
+		}
+	}
 	for program, denied := range p.deny {
 		deps, ok := linked[program]
 		if !ok {
