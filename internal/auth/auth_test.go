@@ -496,6 +496,8 @@ func TestInvisibleNames(t *testing.T) {
 +gone.t.z.test:192.0.2.7:0:3fffffffffffffff
 +last.t.z.test:192.0.2.8:0:4000000000000000
 +born.u.z.test:192.0.2.9:60:3fffffffffffffff
++later.u.z.test:192.0.2.9:60:4000000000000000
++gone.u.z.test:192.0.2.9:0:3fffffffffffffff
 +unborn.v.z.test:192.0.2.10:60:4000000000000000
 :sub.y.z.test:16:\004text:::in
 Zin.test:a:b:1:2:3:4:5::`+`:in
