@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"bytes"
 	"net/netip"
 	"strings"
 	"testing"
@@ -371,4 +372,68 @@ func TestPriming(t *testing.T) {
 		f.wait(10 * Second)
 	}
 	t.Logf("%d packets to the hints in 200 s", f.to[rootAddr]-before)
+}
+
+// RFC 9471: a delegation without the glue it needs. The parent is asked for the
+// address, and what it says serves for reaching the zone only.
+func TestMissingGlue(t *testing.T) {
+	for _, refers := range []bool{false, true} {
+		f := newFake(t)
+		f.servers[rootAddr] = func(q *asked) {
+			switch {
+			case q.name != n("ns.example"):
+				q.start(0).ns("example", "ns.example", 3600).send()
+			case refers:
+				q.start(0).ns("example", "ns.example", 3600).a("ns.example", "198.51.100.1", 3600).send()
+			default:
+				q.start(0).an("ns.example", dns.TypeA, 3600, ip("198.51.100.1")).ns("example", "ns.example", 3600).send()
+			}
+		}
+		f.servers["198.51.100.1"] = func(q *asked) {
+			if q.name == n("ns.example") {
+				q.start(wire.BitAA).an("ns.example", dns.TypeA, 100, ip("198.51.100.9")).send()
+				return
+			}
+			www(q)
+		}
+		if a, cost := f.ask("www.example", dns.TypeA); a.RCode != 0 || !f.has("198.51.100.7") || cost > 3 {
+			t.Errorf("refers %v: %+v for %d packets: %v", refers, a, cost, f.log)
+		}
+		if f.ask("ns.example", dns.TypeA); !f.has("198.51.100.9") {
+			t.Errorf("refers %v: the parent's word was an answer", refers)
+		}
+	}
+	// no parent knows: an end, and soon
+	f := newFake(t)
+	f.servers[rootAddr] = func(q *asked) { q.start(0).ns("example", "ns.example", 3600).send() }
+	if a, cost := f.ask("www.example", dns.TypeA); a.RCode != dns.RCodeServFail || cost > 3 {
+		t.Errorf("%+v for %d packets: %v", a, cost, f.log)
+	}
+}
+
+// RFC 2181, section 9: TC by TCP too is no answer.
+func TestTruncatedByTCP(t *testing.T) {
+	f := zone(t, func(q *asked) {
+		q.start(wire.BitAA|wire.BitTC).an(q.name.Text(), dns.TypeA, 100, ip("198.51.100.7")).send()
+	})
+	if a, _ := f.ask("www.example", dns.TypeA); a.RCode != dns.RCodeServFail || f.tcp == 0 {
+		t.Errorf("answer %+v, %d connections", a, f.tcp)
+	}
+}
+
+// The DS of a zone with servers of its own in root/servers is still its
+// parent's to give; other data at that name are not.
+func TestDSAtConfiguredCut(t *testing.T) {
+	ds := append([]byte{0, 1, 13, 2}, make([]byte, 32)...)
+	sub := Zone{Name: n("sub.example"), Servers: []netip.AddrPort{netip.MustParseAddrPort("198.51.100.2:53")}}
+	f := zone(t, func(q *asked) {
+		q.start(wire.BitAA).an("sub.example", dns.TypeDS, 100, ds).an("sub.example", dns.TypeA, 100, ip("198.51.100.66")).send()
+	}, func(c *Config) { c.Zones = append(c.Zones, sub) })
+	f.servers["198.51.100.2"] = www
+	if a, _ := f.ask("sub.example", dns.TypeDS); a.RCode != 0 || !bytes.Contains(f.raw, ds) || bytes.Contains(f.raw, ip("198.51.100.66")) {
+		t.Errorf("DS: %+v: %v", a, f.log)
+	}
+	if f.ask("sub.example", dns.TypeA); !f.has("198.51.100.7") {
+		t.Error("the parent's A record was an answer")
+	}
 }

@@ -576,7 +576,13 @@ func (t *task) servers() {
 			return
 		}
 		t.ns[k].tried |= triedBit(typ)
-		if t.cycle(t.ns[k].name, typ) {
+		// Where the glue is missing without which the zone can not be asked
+		// (RFC 9471), its parent may give the address when asked for it.
+		var above []byte
+		if len(t.addrs) == 0 && !t.fixed && dnsname.IsBelow(t.ns[k].name, t.zoneName()) {
+			above = t.zoneName()
+		}
+		if t.cycle(t.ns[k].name, typ, above) {
 			continue
 		}
 		if t.level+1 >= e.limits.Depth {
@@ -593,11 +599,8 @@ func (t *task) servers() {
 		t.lookup, t.lookupTy = k, typ
 		t.state = stateAddress
 		t.child = e.newTask(r, t, modeAddress, t.ns[k].name, typ)
-		if len(t.addrs) == 0 && !t.fixed && dnsname.IsBelow(t.ns[k].name, t.zoneName()) {
-			// The glue is missing, without which the zone can not be asked
-			// (RFC 9471): its parent may give the address when asked for it.
-			t.child.above = r.keep(t.zoneName())
-			t.child.noMin = true
+		if above != nil {
+			t.child.above, t.child.noMin = r.keep(above), true
 		}
 		return
 	}
@@ -632,9 +635,13 @@ func (t *task) pickName() (int, dns.Type) {
 }
 
 // cycle reports whether a question is already being worked on further down:
-// servers that are named in each other's zones.
-func (t *task) cycle(name []byte, typ dns.Type) bool {
+// servers that are named in each other's zones. To ask above a zone is another
+// question than to ask the zone itself.
+func (t *task) cycle(name []byte, typ dns.Type, above []byte) bool {
 	for p := t; p != nil; p = p.parent {
+		if above != nil && string(p.above) != string(above) {
+			continue
+		}
 		if p.typ == typ && string(p.name()) == string(name) {
 			return true
 		}
@@ -1124,7 +1131,7 @@ func (t *task) validate() {
 	v, wait := e.cfg.Validator.Validate(e.now, t.msg, r, &r.budget, &t.need)
 	if wait {
 		name := t.need.Name[:t.need.Len]
-		if t.cycle(name, t.need.Type) || t.level+1 >= e.limits.Depth {
+		if t.cycle(name, t.need.Type, nil) || t.level+1 >= e.limits.Depth {
 			v = Verdict{Sec: Bogus, Code: dns.EDEDNSSECIndeterminate, Text: "keys depend on themselves"}
 		} else {
 			t.state = stateKeys
