@@ -282,7 +282,9 @@ func parsePrefix(name dnsname.Name) (netip.Prefix, error) {
 	return p, nil
 }
 
-// find looks for an exact rule, then for wildcards from the nearest up.
+// find looks for an exact rule, then for wildcards from the nearest up. A name
+// with a rule of its own ends the search: it is the closest encloser, and a
+// wildcard above it does not reach below it (RFC 4592, section 3.3.1).
 func find(m map[dnsname.Name]*Rule, name dnsname.Name) *Rule {
 	if len(m) == 0 {
 		return nil
@@ -296,6 +298,9 @@ func find(m map[dnsname.Name]*Rule, name dnsname.Name) *Rule {
 		w := append(append(buf[:0], 1, '*'), n...)
 		if r := m[dnsname.Name(w)]; r != nil {
 			return r
+		}
+		if m[n] != nil {
+			break
 		}
 	}
 	return nil

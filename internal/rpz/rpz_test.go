@@ -93,6 +93,23 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// RFC 4592: below a name with a rule of its own no wildcard above it counts.
+func TestWildcardEndsAtRule(t *testing.T) {
+	z, err := Parse([]byte("*.a CNAME .\nb.a CNAME *.\n*.c.b.a CNAME rpz-drop.\n"), "t", nm("rpz."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]Action{"x.a.": NXDomain, "x.y.a.": NXDomain, "b.a.": NoData, "x.b.a.": None, "x.c.b.a.": Drop, "a.": None} {
+		got := None
+		if r := z.QName(nm(name)); r != nil {
+			got = r.Action
+		}
+		if got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+}
+
 func TestErrors(t *testing.T) {
 	for _, bad := range []string{"x.org. CNAME .", "33.1.2.3.4.rpz-ip CNAME .", "24.1.2.3.4.rpz-ip CNAME .", "x.rpz-ip CNAME .",
 		"8.zz.zz.rpz-ip CNAME .", "a CNAME", "32.1.2.3.rpz-ip CNAME ."} {

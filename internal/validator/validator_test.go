@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"testing"
 
+	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
 	"bulkhead/internal/dnssec"
+	"bulkhead/internal/resolver"
 	"bulkhead/internal/signedtree"
 )
 
@@ -144,6 +146,36 @@ func TestPrivateZones(t *testing.T) {
 		w.v.SetConfig(cfg)
 		w.expect(t, "www.corp. A insecure", "nx.corp. A insecure", "www.in.www.example. A insecure", "www.a.b.c.corp2. A insecure",
 			"www.example. A secure", "www.wrong.example. A bogus 9", "nx.example. A secure")
+	}
+}
+
+// A zone whose servers the administrator has named, and whose keys he has given,
+// denies names by proofs at hand like any other.
+func TestPrivateAnchorAggressive(t *testing.T) {
+	tree, root := build(dnssec.ECDSAP256SHA256, nil)
+	corp := tree.Add("corp.", signedtree.Options{Algorithm: dnssec.ECDSAP256SHA256}, "a A 10.0.0.1", "z A 10.0.0.1")
+	w := newWorld(tree, root, corp)
+	cfg := w.v.Config()
+	cfg.Private = []dnsname.Name{signedtree.Name("corp."), signedtree.Name("inner.corp.")}
+	w.v.SetConfig(cfg)
+	w.expect(t, "m.corp. A secure")
+	for name, want := range map[string]bool{"n.corp.": true, "x.inner.corp.": false} {
+		m := &resolver.Message{QName: []byte(signedtree.Name(name)), QType: dns.TypeA}
+		if got := w.v.Synthesize(resolver.Time(w.v.now)*resolver.Second, m); got != want {
+			t.Errorf("%s: denied by proofs at hand: %v, want %v", name, got, want)
+		}
+	}
+}
+
+// A server that says NXDOMAIN for an empty non-terminal, with the proof of NODATA.
+func TestEmptyNonTerminalNXDomain(t *testing.T) {
+	tree := signedtree.New(testNow)
+	root := tree.Add(".", signedtree.Options{Algorithm: dnssec.ECDSAP256SHA256}, "a.ent TXT \"t\"")
+	w := newWorld(tree, root)
+	m := w.message(signedtree.Name("ent."), dns.TypeA)
+	m.RCode = dns.RCodeNXDomain
+	if v, _ := w.validate(m); v.Sec != resolver.Secure || m.RCode != dns.RCodeSuccess {
+		t.Errorf("%v, %v: want secure, NOERROR", v, m.RCode)
 	}
 }
 
