@@ -328,7 +328,7 @@ func (s *signer) rrsig(rr RR, old, now map[setID][][]byte) ([]byte, error) {
 	}
 	sig.KeyTag = dnssec.KeyTag(chosen.data)
 	sig.Signature = nil
-	out, err := chosen.key.SignAs(rand.Reader, &dnssec.RRset{Name: rr.Name, Type: sig.Covered, TTL: sig.OriginalTTL, Data: is}, sig)
+	out, err := chosen.key.SignAs(rand.Reader, &dnssec.RRset{Name: s.renamed(rr.Name), Type: sig.Covered, TTL: sig.OriginalTTL, Data: is}, sig)
 	if err != nil {
 		return nil, err
 	}
@@ -338,29 +338,31 @@ func (s *signer) rrsig(rr RR, old, now map[setID][][]byte) ([]byte, error) {
 	return out, nil
 }
 
-// sentinels renames RFC 8509's names to the new key tag of the root's key.
-func (s *signer) sentinels(entries []*Entry) {
-	tags := map[uint16]uint16{}
-	for id, slot := range s.keys {
-		if id.owner == dnsname.Root {
-			tags[id.tag] = dnssec.KeyTag(slot[0].data)
-		}
-	}
-	rename := func(n dnsname.Name) dnsname.Name {
-		tag, _, ok := dnssec.Sentinel(n.Lower())
-		if to, has := tags[tag]; ok && has {
-			l := int(n[0])
-			return n[:1+l-5] + dnsname.Name(fmt.Sprintf("%05d", to)) + n[1+l:]
-		}
+// renamed gives an RFC 8509 name the new key tag of the root's key.
+func (s *signer) renamed(n dnsname.Name) dnsname.Name {
+	tag, _, ok := dnssec.Sentinel(n.Lower())
+	if !ok {
 		return n
 	}
+	for id, slot := range s.keys {
+		if id.owner == dnsname.Root && id.tag == tag {
+			l := int(n[0])
+			return n[:1+l-5] + dnsname.Name(fmt.Sprintf("%05d", dnssec.KeyTag(slot[0].data))) + n[1+l:]
+		}
+	}
+	return n
+}
+
+// sentinels renames all of RFC 8509's names; their signatures, made before, are
+// of the new names.
+func (s *signer) sentinels(entries []*Entry) {
 	for _, e := range entries {
 		if e.Question != nil {
-			e.Question.Name = rename(e.Question.Name)
+			e.Question.Name = s.renamed(e.Question.Name)
 		}
 		for i := range e.Sections {
 			for k := range e.Sections[i] {
-				e.Sections[i][k].Name = rename(e.Sections[i][k].Name)
+				e.Sections[i][k].Name = s.renamed(e.Sections[i][k].Name)
 			}
 		}
 	}

@@ -45,7 +45,7 @@ func (v *Validator) Validate(now resolver.Time, m *resolver.Message, f resolver.
 	if res.status == dnssec.Secure && (m.QType == dns.TypeA || m.QType == dns.TypeAAAA) {
 		if tag, is, ok := dnssec.Sentinel(m.QName); ok && v.rootTrusts(tag) != is {
 			// RFC 8509, section 3: SERVFAIL, whatever was answered
-			return resolver.Verdict{Sec: resolver.Bogus, Code: dns.EDEOther, Text: "root key sentinel"}, false
+			return resolver.Verdict{Sec: resolver.Bogus, Code: dns.EDEDNSSECBogus, Text: "root key sentinel"}, false
 		}
 	}
 	out := resolver.Verdict{Sec: security(res.status)}

@@ -188,8 +188,8 @@ func TestSentinel(t *testing.T) {
 	root := tree.Add(".", o, "x NS x", "plain NS x")
 	w := newWorld(tree, root)
 	tag, other := root.KSK.Tag, root.KSK.Tag+1
-	w.expect(t, fmt.Sprintf("root-key-sentinel-is-ta-%05d.x. A secure", tag), fmt.Sprintf("root-key-sentinel-not-ta-%05d.x. A bogus 0", tag),
-		fmt.Sprintf("root-key-sentinel-is-ta-%05d.x. A bogus 0", other), fmt.Sprintf("Root-Key-Sentinel-Not-TA-%05d.x. A secure", other),
+	w.expect(t, fmt.Sprintf("root-key-sentinel-is-ta-%05d.x. A secure", tag), fmt.Sprintf("root-key-sentinel-not-ta-%05d.x. A bogus 6", tag),
+		fmt.Sprintf("root-key-sentinel-is-ta-%05d.x. A bogus 6", other), fmt.Sprintf("Root-Key-Sentinel-Not-TA-%05d.x. A secure", other),
 		fmt.Sprintf("root-key-sentinel-is-ta-%05d.x. TXT secure", other), fmt.Sprintf("root-key-sentinel-is-ta-%d.x. A secure", 1),
 		"root-key-sentinel-is-ta-00001.plain. A insecure", fmt.Sprintf("a.root-key-sentinel-is-ta-%05d.x. A secure", other))
 }
