@@ -175,7 +175,7 @@ func randomData(r *rand.Rand, round int) string {
 	b := new(strings.Builder)
 	fmt.Fprintf(b, ".sentinel.test:127.0.0.1:a\n'round.sentinel.test:%06d\n", round)
 	often := pick(r, "", "", "", "often") != "" // then names whose records are all invisible are many
-	common := func() string { // ttl, timestamp, location
+	common := func() string {                   // ttl, timestamp, location
 		s := ":" + pick(r, "", "", "60", "3600", "0", "5")
 		if r.IntN(5) == 0 || often && r.IntN(8) > 0 {
 			s += ":" + pick(r, "", "4000000000000001", "4100000000000000") + ":" + pick(r, "", "in", "ex")
