@@ -159,8 +159,7 @@ func TestPendingKeyVanishes(t *testing.T) {
 }
 
 // The keys roll while the server is down: with both keys built in, as the
-// root's are, it goes on; with a pending key whose time has passed it does as
-// soon as the old key signs once more.
+// root's are, it goes on.
 func TestRolledWhileDown(t *testing.T) {
 	a, b := ksk(t), ksk(t)
 	now := int64(1800000000)
