@@ -3,6 +3,7 @@ package recursor
 import (
 	"bufio"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -123,6 +124,11 @@ func (s *Server) stats() []byte {
 	put("cache-evicted", c.Evicted)
 	put("cache-expired", c.Expired)
 	put("cache-motion", s.motion.Load())
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	put("goroutines", uint64(runtime.NumGoroutine()))
+	put("heap-bytes", m.HeapAlloc)
+	put("heap-system", m.HeapSys)
 	return b
 }
 

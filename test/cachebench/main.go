@@ -217,7 +217,8 @@ func one(p *peer, test string, net *network) (result, error) {
 
 // soakRun is a day compressed: questions old and new at about half of the
 // highest rate, while servers lose packets, are slow, or are all dead for a
-// while. Memory must be flat, and the success rate as at the start.
+// while. Memory must be flat, and the success rate as at the start. What the
+// process holds is printed about every -soak/60.
 func soakRun(s *server, net *network, r result) {
 	phase := []func(){
 		func() { net.set(0, 0, 0) },
@@ -225,8 +226,12 @@ func soakRun(s *server, net *network, r result) {
 		func() { net.set(0, 0, 1) }, // dead
 		func() { net.set(0, 0, 0.3) },
 	}
-	end := time.Now().Add(*soak)
+	start := time.Now()
+	end := start.Add(*soak)
 	var first, last, most float64
+	var healthy, answered int
+	var due time.Duration
+	fmt.Println("     s      RSS MB  heap MB  goroutines  files  entries  questions  cpu s  success %")
 	for i := 0; time.Now().Before(end); i++ {
 		phase[i%len(phase)]()
 		began := time.Now()
@@ -238,6 +243,8 @@ func soakRun(s *server, net *network, r result) {
 		load(questions(1000, 0), 20, *window/2, 0)
 		if i%len(phase) == 0 {
 			l := load(questions(2000, 5000+i), 1, *window/2, 0)
+			healthy += l.answered + l.failed + l.lost
+			answered += l.answered
 			mb := float64(s.memory()) / 1e6
 			if i == 4*len(phase) || i == 0 {
 				r["MB after the first rounds"] = mb
@@ -248,11 +255,18 @@ func soakRun(s *server, net *network, r result) {
 			last = l.success()
 			most = max(most, mb)
 			r["MB at the end"] = mb
+			if since := time.Since(start); since >= due {
+				due += *soak / 60
+				st := s.stats()
+				fmt.Printf("%6.0f  %9.1f  %7.1f  %10.0f  %5d  %7.0f  %9.0f  %5.1f  %9.2f\n", since.Seconds(), mb, st["heap-bytes"]/1e6,
+					st["goroutines"], s.files(), st["cache-entries"], st["questions"], s.cpu().Seconds(), last)
+			}
 		}
-		time.Sleep(time.Since(began) / 2) // half of the time idle
+		time.Sleep(time.Since(began)) // half of the time idle
 		r["rounds"] = float64(i + 1)
 	}
 	r["success % at the start"], r["success % at the end"], r["MB at most"] = first, last, most
+	r["success % of all healthy phases"] = 100 * float64(answered) / float64(max(1, healthy))
 }
 
 // The two cores.
