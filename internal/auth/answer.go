@@ -324,7 +324,7 @@ func (a *Answerer) step(p *place, chained bool, nsAtApex *bool) state {
 			if found, st := a.rrset(p, node); st != stNoData {
 				a.prove(p, proveWildcard)
 				return st
-			} else if found {
+			} else if found || node.Has(zindex.FlagBelow) && a.there(node) { // RFC 4592, section 4.9
 				a.prove(p, proveWildcardNoData)
 				return stNoData
 			}

@@ -505,6 +505,8 @@ Zin.test:a:b:1:2:3:4:5::`+`:in
 +*.locs.z.test:192.0.2.11:::in
 .q.test:192.0.2.1:a
 +m.n.o.p.q.test:192.0.2.12:::in
++x.*.e.z.test:192.0.2.13
++x.*.f.z.test:192.0.2.14:::in
 `)
 	const in, out = "10.1.1.1", "192.0.2.1"
 	for _, x := range []struct {
@@ -524,6 +526,8 @@ Zin.test:a:b:1:2:3:4:5::`+`:in
 		{"k.locs.z.test", in, "[192 0 2 11]"}, {"k.locs.z.test", out, "[192 0 2 4]"}, {"*.locs.z.test", out, "[192 0 2 4]"},
 		{"in.test", in, "NODATA"}, {"in.test", out, "REFUSED"},
 		{"p.q.test", in, "NODATA"}, {"n.o.p.q.test", in, "NODATA"}, {"p.q.test", out, "NXDOMAIN"}, {"n.o.p.q.test", out, "NXDOMAIN"},
+		{"y.e.z.test", out, "NODATA"}, {"y.x.e.z.test", out, "NODATA"}, {"y.*.e.z.test", out, "NXDOMAIN"}, {"x.*.e.z.test", out, "[192 0 2 13]"},
+		{"y.f.z.test", in, "NODATA"}, {"y.f.z.test", out, "[192 0 2 4]"},
 		{"x.o.p.q.test", out, "NXDOMAIN"}, {"m.n.o.p.q.test", out, "NXDOMAIN"}, {"l.m.n.o.p.q.test", out, "NXDOMAIN"},
 	} {
 		var a Answerer

@@ -182,7 +182,9 @@ func (b *Builder) parent(name []byte, pos uint64) uint32 {
 		b.static = append(b.static, false)
 		b.from = append(b.from, pos)
 		if len(name) > 1 {
-			b.above[id] = b.parent(dnsname.Parent(name), pos)
+			up := b.parent(dnsname.Parent(name), pos)
+			b.above[id] = up
+			b.wild[up] = b.wild[up] || dnsname.IsWildcard(name) // perhaps without records of its own
 		}
 	}
 	b.last, b.lastID = append(b.last[:0], name...), id
