@@ -48,6 +48,11 @@ type mmsghdr struct {
 // load asks the questions in turn, passes times (0: until the time is over),
 // keeping window of them outstanding. Questions are told apart by their ID.
 func load(names []string, passes, window int, limit time.Duration) loadResult {
+	return loadAt(0, names, passes, window, limit)
+}
+
+// loadAt is load with at most rate questions a second, 0: as many as are answered.
+func loadAt(rate float64, names []string, passes, window int, limit time.Duration) loadResult {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return loadResult{}
@@ -91,7 +96,8 @@ func load(names []string, passes, window int, limit time.Duration) loadResult {
 			break
 		}
 		n := 0
-		for !done && n < burst && len(free) > 0 && (passes == 0 || sent < total) {
+		early := rate > 0 && float64(sent) > now.Sub(start).Seconds()*rate
+		for !done && !early && n < burst && len(free) > 0 && (passes == 0 || sent < total) {
 			free = free[:len(free)-1]
 			for slots[next].busy {
 				next++
@@ -114,7 +120,11 @@ func load(names []string, passes, window int, limit time.Duration) loadResult {
 		flags := uintptr(unix.MSG_DONTWAIT)
 		if n == 0 { // nothing to send: wait for an answer
 			fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-			unix.Poll(fds, 100)
+			wait := 100
+			if early {
+				wait = 1
+			}
+			unix.Poll(fds, wait)
 		}
 		k, _, e := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&in[0])), burst, flags, 0, 0)
 		if e == 0 {
@@ -166,15 +176,15 @@ func packet(name string) []byte {
 	return append(b, 0, 0, 1, 0, 1)
 }
 
-// probe asks one question and waits a moment.
-func probe() bool {
+// probe asks for one name and waits a moment.
+func probe(name string) bool {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return false
 	}
 	defer unix.Close(fd)
 	unix.Connect(fd, &target)
-	unix.Write(fd, packet("www."+zoneName(17)))
+	unix.Write(fd, packet(name))
 	unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 20)
 	var b [512]byte
 	n, _, err := unix.Recvfrom(fd, b[:], unix.MSG_DONTWAIT)
