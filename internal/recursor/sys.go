@@ -8,11 +8,13 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"bulkhead/internal/epoll"
 )
 
 // System calls of the worker threads. Those that never block are made raw:
 // telling Go's scheduler about each would cost as much as the call. The one
-// that waits, epollWait with a timeout, tells it.
+// that waits, epollWait, tells it when the wait is long.
 
 // sockaddr holds a struct sockaddr_in or sockaddr_in6.
 type sockaddr struct {
@@ -122,20 +124,15 @@ func watchOf(ev *unix.EpollEvent) watch {
 	return watch{what: uint8(uint32(ev.Pad) >> 24), gen: uint32(ev.Pad) & 0xFFFFFF, index: ev.Fd}
 }
 
-// epollWait waits at most d, negative for ever. It first looks without waiting,
-// which on a busy server is all it does.
+// epollWait waits at most d, negative for ever.
 func epollWait(ep int, evs []unix.EpollEvent, d time.Duration) int {
-	n, _, e := syscall.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(ep), uintptr(unsafe.Pointer(&evs[0])), uintptr(len(evs)), 0, 0, 0)
-	if e == 0 && int(n) > 0 || d == 0 {
-		return max(0, int(n))
-	}
 	ms := -1
-	if d > 0 {
+	if d >= 0 {
 		ms = int((d + time.Millisecond - 1) / time.Millisecond)
 	}
-	k, err := unix.EpollWait(ep, evs, ms)
+	n, err := epoll.Wait(ep, evs, ms)
 	if err != nil {
-		return 0 // EINTR: signals go to their own goroutine
+		return 0
 	}
-	return k
+	return n
 }

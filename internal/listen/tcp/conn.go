@@ -328,11 +328,3 @@ func rawWrite(fd int, b []byte) (int, error) {
 	}
 	return int(n), nil
 }
-
-func rawEpoll(ep int, events []unix.EpollEvent) (int, error) {
-	n, _, e := syscall.RawSyscall6(syscall.SYS_EPOLL_PWAIT, uintptr(ep), uintptr(unsafe.Pointer(&events[0])), uintptr(len(events)), 0, 0, 0)
-	if e != 0 {
-		return 0, e
-	}
-	return int(n), nil
-}

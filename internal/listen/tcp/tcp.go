@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"bulkhead/internal/epoll"
 )
 
 // Handler answers the messages of the connections of one thread.
@@ -203,7 +205,7 @@ func (w *loop) run() {
 	runtime.LockOSThread()
 	events := make([]unix.EpollEvent, maxEvents)
 	for {
-		n, err := wait(w.ep, events, w.timeout())
+		n, err := epoll.Wait(w.ep, events, w.timeout())
 		if err != nil && err != unix.EINTR {
 			w.s.done <- err
 			return
@@ -229,16 +231,6 @@ func (w *loop) run() {
 			return
 		}
 	}
-}
-
-// wait is epoll_wait. When something is ready already, the scheduler need not
-// hear of the call.
-func wait(ep int, events []unix.EpollEvent, ms int) (int, error) {
-	n, err := rawEpoll(ep, events)
-	if n != 0 || err != nil || ms == 0 {
-		return n, err
-	}
-	return unix.EpollWait(ep, events, ms)
 }
 
 // timeout is how long the loop may sleep, in milliseconds.
