@@ -3,7 +3,6 @@ package auth
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -14,39 +13,15 @@ import (
 	"bulkhead/internal/content"
 	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
+	"bulkhead/internal/testbin"
 	"bulkhead/internal/tinydata"
 	"bulkhead/internal/wire"
 	"bulkhead/internal/zindex"
 )
 
-// memory is a file in memory.
-type memory struct {
-	b   []byte
-	pos int
-}
-
-func (m *memory) Write(p []byte) (int, error) {
-	if n := m.pos + len(p); n > len(m.b) {
-		m.b = append(m.b, make([]byte, n-len(m.b))...)
-	}
-	m.pos += copy(m.b[m.pos:], p)
-	return len(p), nil
-}
-
-func (m *memory) Seek(off int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		off += int64(m.pos)
-	case io.SeekEnd:
-		off += int64(len(m.b))
-	}
-	m.pos = int(off)
-	return off, nil
-}
-
 func compile(t testing.TB, data string) *Data {
 	t.Helper()
-	var m memory
+	var m testbin.Memory
 	w := cdb.NewWriter(&m)
 	if _, err := tinydata.Compile(strings.NewReader(data), w, 1, tinydata.Watch{}); err != nil {
 		t.Fatalf("%v in\n%s", err, data)
@@ -54,7 +29,7 @@ func compile(t testing.TB, data string) *Data {
 	if err := w.Finish(); err != nil {
 		t.Fatal(err)
 	}
-	d, err := NewData(m.b, nil, zindex.Identity{})
+	d, err := NewData(m.B, nil, zindex.Identity{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -400,12 +375,12 @@ func TestNoAllocations(t *testing.T) {
 func FuzzAnswer(f *testing.F) {
 	f.Add(sample, []byte("\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x01z\x04test\x00\x00\x01\x00\x01"))
 	f.Fuzz(func(t *testing.T, data string, packet []byte) {
-		var m memory
+		var m testbin.Memory
 		w := cdb.NewWriter(&m)
 		if _, err := tinydata.Compile(strings.NewReader(data), w, 1, tinydata.Watch{}); err != nil || w.Finish() != nil {
 			return
 		}
-		d, err := NewData(m.b, nil, zindex.Identity{})
+		d, err := NewData(m.B, nil, zindex.Identity{})
 		if err != nil {
 			return
 		}

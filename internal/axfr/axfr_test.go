@@ -17,33 +17,15 @@ import (
 	"bulkhead/internal/content"
 	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
+	"bulkhead/internal/testbin"
 	"bulkhead/internal/tinydata"
 	"bulkhead/internal/wire"
 	"bulkhead/internal/zindex"
 )
 
-type memory struct {
-	b   []byte
-	pos int64
-}
-
-func (m *memory) Write(p []byte) (int, error) {
-	if n := int(m.pos) + len(p); n > len(m.b) {
-		m.b = append(m.b, make([]byte, n-len(m.b))...)
-	}
-	copy(m.b[m.pos:], p)
-	m.pos += int64(len(p))
-	return len(p), nil
-}
-
-func (m *memory) Seek(off int64, _ int) (int64, error) {
-	m.pos = off
-	return off, nil
-}
-
 func compile(t testing.TB, data string) []byte {
 	t.Helper()
-	var m memory
+	var m testbin.Memory
 	w := cdb.NewWriter(&m)
 	if _, err := tinydata.Compile(strings.NewReader(data), w, 1, tinydata.Watch{}); err != nil {
 		t.Fatal(err)
@@ -51,7 +33,7 @@ func compile(t testing.TB, data string) []byte {
 	if err := w.Finish(); err != nil {
 		t.Fatal(err)
 	}
-	return m.b
+	return m.B
 }
 
 func name(t testing.TB, s string) dnsname.Name {
@@ -447,7 +429,7 @@ func FuzzTransfer(f *testing.F) {
 	f.Add([]byte("\x03www\x07example\x00"), []byte("\x00\x01=\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x01\x02\x03\x04"))
 	f.Add([]byte("\x01c\x07example\x00"), []byte("\x00\x02=\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x01n\x01c\x07example\x00"))
 	f.Fuzz(func(t *testing.T, key, data []byte) {
-		var m memory
+		var m testbin.Memory
 		w := cdb.NewWriter(&m)
 		zone := []byte("\x07example\x00")
 		w.Add(zone, []byte("\x00\x06=\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x02\x00\x00\x00\x03\x00\x00\x00\x04\x00\x00\x00\x05"))
@@ -456,7 +438,7 @@ func FuzzTransfer(f *testing.F) {
 		if w.Finish() != nil {
 			return
 		}
-		z := &Zone{DB: m.b, Name: zone, Now: 1 << 62}
+		z := &Zone{DB: m.B, Name: zone, Now: 1 << 62}
 		soa, ok, err := z.SOA()
 		if err != nil || !ok {
 			return

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -16,34 +14,12 @@ import (
 	"pgregory.net/rapid"
 )
 
-// memory is an io.WriteSeeker.
-type memory struct {
-	b   []byte
-	pos int
-}
-
-func (m *memory) Write(p []byte) (int, error) {
-	if n := m.pos + len(p); n > len(m.b) {
-		m.b = append(m.b, make([]byte, n-len(m.b))...)
-	}
-	m.pos += copy(m.b[m.pos:], p)
-	return len(p), nil
-}
-
-func (m *memory) Seek(off int64, whence int) (int64, error) {
-	if whence != io.SeekStart {
-		return 0, errors.New("only from the start")
-	}
-	m.pos = int(off)
-	return off, nil
-}
-
 type pair struct{ key, data string }
 
 // build makes a database; limit below maxClassic forces the 64-bit form.
 func build(t testing.TB, recs []pair, limit uint64) Reader {
 	t.Helper()
-	m := &memory{}
+	m := &testbin.Memory{}
 	w := NewWriter(m)
 	w.limit = limit
 	for _, r := range recs {
@@ -58,10 +34,10 @@ func build(t testing.TB, recs []pair, limit uint64) Reader {
 	if err := w.Finish(); err != nil {
 		t.Fatal(err)
 	}
-	if size != uint64(len(m.b)) {
-		t.Fatalf("Seal said %d, the file has %d bytes", size, len(m.b))
+	if size != uint64(len(m.B)) {
+		t.Fatalf("Seal said %d, the file has %d bytes", size, len(m.B))
 	}
-	return Reader(m.b)
+	return Reader(m.B)
 }
 
 // The reference's files must come out byte for byte when their records are
@@ -202,7 +178,7 @@ func TestBatches(t *testing.T) {
 	for i := range 20000 {
 		recs = append(recs, pair{fmt.Sprint("key", i%15000), fmt.Sprint("data", i)})
 	}
-	m := &memory{}
+	m := &testbin.Memory{}
 	w := NewWriter(m)
 	var b Batch
 	for i, r := range recs {
@@ -233,10 +209,10 @@ func TestBatches(t *testing.T) {
 	if err := w.Finish(); err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(m.b, build(t, recs, maxClassic)) {
+	if !bytes.Equal(m.B, build(t, recs, maxClassic)) {
 		t.Error("batches and single records differ")
 	}
-	model(t, m.b, recs)
+	model(t, m.B, recs)
 }
 
 // What is one byte too long for 32 bits takes the 64-bit form; the limit is

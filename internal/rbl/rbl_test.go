@@ -6,6 +6,7 @@ import (
 	"bulkhead/internal/cdb"
 	"bulkhead/internal/content"
 	"bulkhead/internal/dns"
+	"bulkhead/internal/testbin"
 )
 
 // FuzzLine: every line gives an error or one record with a key of a known
@@ -42,7 +43,7 @@ func FuzzLine(f *testing.F) {
 
 // FuzzData: a damaged list is refused or answers; it never faults.
 func FuzzData(f *testing.F) {
-	m := &memory{}
+	m := &testbin.Memory{}
 	w := cdb.NewWriter(m)
 	for _, l := range []string{":127.0.0.2:x$", "10.0.0.0/8", "10.0.0.1/30", "2001:db8::/33"} {
 		if err := Line([]byte(l), w); err != nil {
@@ -52,12 +53,12 @@ func FuzzData(f *testing.F) {
 	if err := w.Finish(); err != nil {
 		f.Fatal(err)
 	}
-	if _, err := Open(m.b); err != nil {
+	if _, err := Open(m.B); err != nil {
 		f.Fatal(err)
 	}
 	f.Add([]byte{})
 	f.Add(make([]byte, cdb.HeaderLen))
-	f.Add(m.b)
+	f.Add(m.B)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		l, err := Open(b)
 		if err != nil {
@@ -68,23 +69,4 @@ func FuzzData(f *testing.F) {
 		q := content.Question{QName: name, Name: name, Type: dns.TypeANY, Class: dns.ClassIN, Limit: 512}
 		a.Answer(nil, l, &q)
 	})
-}
-
-// memory is an io.WriteSeeker.
-type memory struct {
-	b   []byte
-	pos int
-}
-
-func (m *memory) Write(p []byte) (int, error) {
-	if n := m.pos + len(p); n > len(m.b) {
-		m.b = append(m.b, make([]byte, n-len(m.b))...)
-	}
-	m.pos += copy(m.b[m.pos:], p)
-	return len(p), nil
-}
-
-func (m *memory) Seek(off int64, _ int) (int64, error) {
-	m.pos = int(off)
-	return off, nil
 }

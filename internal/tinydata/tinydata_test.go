@@ -16,33 +16,14 @@ import (
 	"bulkhead/internal/testbin"
 )
 
-// memory is an io.WriteSeeker.
-type memory struct {
-	b   []byte
-	pos int
-}
-
-func (m *memory) Write(p []byte) (int, error) {
-	if n := m.pos + len(p); n > len(m.b) {
-		m.b = append(m.b, make([]byte, n-len(m.b))...)
-	}
-	m.pos += copy(m.b[m.pos:], p)
-	return len(p), nil
-}
-
-func (m *memory) Seek(off int64, whence int) (int64, error) {
-	m.pos = int(off)
-	return off, nil
-}
-
 // compile makes a whole data.cdb of text.
 func compile(r io.Reader, serial uint32) (cdb.Reader, error) {
-	m := &memory{}
+	m := &testbin.Memory{}
 	w := cdb.NewWriter(m)
 	if _, err := Compile(r, w, serial, Watch{}); err != nil {
 		return nil, err
 	}
-	return m.b, w.Finish()
+	return m.B, w.Finish()
 }
 
 func TestGolden(t *testing.T) {
@@ -248,7 +229,7 @@ func TestWatch(t *testing.T) {
 		fmt.Fprintf(&text, "=h%d.example.test:10.0.0.1\n", i)
 	}
 	text.WriteString("%ex:[2001:db8::]/32\n")
-	m := &memory{}
+	m := &testbin.Memory{}
 	w := cdb.NewWriter(m)
 	type at struct {
 		pos uint64
@@ -275,7 +256,7 @@ func TestWatch(t *testing.T) {
 		t.Errorf("%d lines, %+v, %d records", lines, stats, len(got))
 	}
 	for _, g := range got {
-		key, _, _, err := cdb.Reader(m.b).RecordAt(g.pos)
+		key, _, _, err := cdb.Reader(m.B).RecordAt(g.pos)
 		if err != nil || string(key) != g.key {
 			t.Fatalf("at %d: key %q, %v; want %q", g.pos, key, err, g.key)
 		}
