@@ -113,6 +113,16 @@ func (a *Answerer) rrset(p *place, n zindex.Node) (found bool, st state) {
 	if !a.gather(n, q.Type, true) {
 		return a.exists, stNoData
 	}
+	if q.Type == dns.TypeNSEC || q.Type == dns.TypeRRSIG || q.Type == dns.TypeANY {
+		if n.Has(zindex.FlagStruct) && p.labels == p.zone.Labels && !a.own(p) {
+			return true, stNoData
+		}
+		// These alone may stand beside a CNAME (RFC 4034, section 2.5), so who
+		// asks for them wants no alias.
+		if q.Type != dns.TypeANY && a.has(q.Type) {
+			a.only(q.Type)
+		}
+	}
 	if q.Type == dns.TypeANY && !q.TCP {
 		a.minimal()
 	}
@@ -173,6 +183,52 @@ func (a *Answerer) minimal() {
 			break
 		}
 	}
+	a.only(t)
+}
+
+// own leaves out of a.set what stands at a zone's apex but is the parent's: DS,
+// the NSEC of the cut, and the signatures over them (RFC 4035, sections 2.3 to
+// 2.6). data.cdb keeps both under one key. It reports whether anything is left.
+func (a *Answerer) own(p *place) bool {
+	n := 0
+	for i := range a.set {
+		r := &a.set[i]
+		switch r.typ {
+		case dns.TypeNSEC:
+			if !zindex.ApexNSEC(r.data) {
+				continue
+			}
+		case dns.TypeRRSIG:
+			if !a.signedBy(r.data, &p.zone) {
+				continue
+			}
+		case dns.TypeDS:
+			if a.q.Type != dns.TypeDS && a.servesParent(p) {
+				continue
+			}
+		}
+		a.set[n] = *r
+		n++
+	}
+	a.set = a.set[:n]
+	return n > 0
+}
+
+// signedBy reports whether a signature is a zone's own (RFC 4034, section
+// 3.1.7: the signer's name follows 18 bytes). A malformed one counts as such.
+func (a *Answerer) signedBy(sig []byte, zone *zindex.Struct) bool {
+	return len(sig) < 19 || dnsname.Equal(sig[18:18+max(1, nameLen(sig[18:]))], a.data.Name(zone))
+}
+
+// servesParent reports whether the zone above p's is ours, too.
+func (a *Answerer) servesParent(p *place) bool {
+	up := place{}
+	a.authority(&up, p.zone.Parent)
+	return up.zoneID != 0 && up.stopID == 0
+}
+
+// only leaves the records of one type in a.set.
+func (a *Answerer) only(t dns.Type) {
 	n := 0
 	for i := range a.set {
 		if a.set[i].typ == t {
@@ -236,7 +292,7 @@ func (a *Answerer) sigs(p *place, sec wire.Section, n zindex.Node, owner []byte,
 		if !ok || len(d) < 19 || dns.Type(binary.BigEndian.Uint16(d)) != covered {
 			continue
 		}
-		if n.Has(zindex.FlagStruct) && p.zoneID != 0 && !dnsname.Equal(d[18:18+max(1, nameLen(d[18:]))], a.data.Name(&p.zone)) {
+		if n.Has(zindex.FlagStruct) && p.zoneID != 0 && !a.signedBy(d, &p.zone) {
 			continue
 		}
 		if !a.b.RR(sec, owner, dns.TypeRRSIG, dns.ClassIN, min(ttl, cap), d) {

@@ -106,7 +106,7 @@ func (b *Builder) chains(v *View, ctx []uint32) []chainElem {
 				zone = 0
 			}
 		default:
-			if zone, _ = b.structs.get(owner, Hash(b.seed, owner), false); zone == 0 || !isZone(zone) || !apexNSEC(r.Data) {
+			if zone, _ = b.structs.get(owner, Hash(b.seed, owner), false); zone == 0 || !isZone(zone) || !ApexNSEC(r.Data) {
 				zone = ctx[c.parent]
 			}
 			for zone != 0 && !isZone(zone) {
@@ -163,9 +163,9 @@ func (b *Builder) chains(v *View, ctx []uint32) []chainElem {
 	return elems
 }
 
-// apexNSEC reports whether an NSEC's bitmap has SOA: then it is the child's at
+// ApexNSEC reports whether an NSEC's bitmap has SOA: then it is the child's at
 // its apex, else the parent's at the cut (RFC 4035, section 2.3).
-func apexNSEC(data []byte) bool {
+func ApexNSEC(data []byte) bool {
 	n, ok := dnsname.Scan(data)
 	if !ok || len(data) < n+3 {
 		return false

@@ -398,6 +398,12 @@ func (r *run) answer(b *wire.Builder, q []byte) (ok, found bool) {
 			}
 			rs = slices.DeleteFunc(slices.Clone(rs), func(x rec) bool { return x.typ != t })
 		}
+		if r.on(DSAtParent) && string(name) == string(z.control) && len(rs) > 0 && len(rs) == len(r.shown(name, false)) {
+			rs = r.own(name, rs)
+		}
+		if (r.typ == dns.TypeNSEC || r.typ == dns.TypeRRSIG) && r.on(AliasChain) && has(rs, r.typ) {
+			rs = slices.DeleteFunc(slices.Clone(rs), func(x rec) bool { return x.typ != r.typ })
+		}
 		n := 0
 		for _, x := range rs {
 			if x.typ != r.typ && r.typ != dns.TypeANY && x.typ != dns.TypeCNAME {
@@ -516,6 +522,32 @@ func (r *run) parentForDS(name []byte, z zoneAt) zoneAt {
 		}
 	}
 	return z
+}
+
+// own is what of the records at a zone's apex is not the parent's: NSEC without
+// SOA in its bitmap, signatures by another, DS if the parent is ours.
+func (r *run) own(apex []byte, rs []rec) (out []rec) {
+	for _, x := range rs {
+		switch x.typ {
+		case dns.TypeNSEC:
+			n, _ := dnsname.Scan(x.data)
+			if b := x.data[n:]; len(b) < 3 || b[0] != 0 || b[2]&2 == 0 {
+				continue
+			}
+		case dns.TypeRRSIG:
+			if len(x.data) > 18 {
+				if n, _ := dnsname.Scan(x.data[18:]); !dnsname.Equal(x.data[18:18+max(1, n)], apex) {
+					continue
+				}
+			}
+		case dns.TypeDS:
+			if up, ok := r.zone(dnsname.Parent(apex)); len(apex) > 1 && ok && up.auth && r.typ != dns.TypeDS {
+				continue
+			}
+		}
+		out = append(out, x)
+	}
+	return out
 }
 
 // redirected: a DNAME above the delegation takes name elsewhere.

@@ -44,7 +44,7 @@ const perServer = 60 // zones loaded at once
 // say about signed zones satisfies delv.
 func TestInterop(t *testing.T) {
 	testbin.NeedRoot(t)
-	tools := []string{"usr/sbin/nsd", "usr/sbin/knotd", "usr/sbin/named", "usr/bin/delv", "usr/bin/ldns-signzone", "usr/bin/ldns-keygen"}
+	tools := []string{"usr/sbin/nsd", "usr/sbin/knotd", "usr/sbin/named", "usr/bin/delv", "usr/bin/dig", "usr/bin/ldns-verify-zone", "usr/bin/ldns-signzone", "usr/bin/ldns-keygen"}
 	for _, p := range tools {
 		testbin.Peer(t, p)
 	}
@@ -68,23 +68,36 @@ type genZone struct {
 	origin, text string
 	signed       int // 0 no, 1 NSEC, 2 NSEC3, 3 NSEC3 with opt-out
 	names        []string
-	first        bool // of the first round, where slow checks are made
 }
 
 func interopRound(t *testing.T, r *rand.Rand, round, n int, seed uint64) (asked, agreed, split int) {
 	dir := tempRoot(t)
 	keys := makeKey(t, dir)
 	var list []*genZone
-	for i := range n {
+	for i := 0; len(list) < n; i++ {
 		z := makeZone(r, fmt.Sprintf("zone%d.test", i))
-		z.first = round == 0
 		z.signed = i % 4
+		list = append(list, z)
+		// A child that lives on the same servers: which of the two answers is
+		// most of what can go wrong about DS.
+		if len(list) < n && r.IntN(8) == 0 {
+			c := makeZone(r, "sub."+z.origin)
+			c.signed = r.IntN(4)
+			z.text += "sub NS ns.sub\nns.sub A 192.0.2.1\n"
+			if r.IntN(2) == 0 {
+				z.text += fmt.Sprintf("sub DS 1 13 2 %064x\n", r.Uint64())
+			}
+			z.names = append(z.names, c.names[:2]...)
+			c.names = append(c.names, c.origin, z.origin)
+			list = append(list, c)
+		}
+	}
+	for _, z := range list {
 		fn := filepath.Join(dir, z.origin+".zone")
 		os.WriteFile(fn, []byte(z.text), 0o644)
 		if z.signed > 0 {
 			signZone(t, dir, keys, z, fn)
 		}
-		list = append(list, z)
 	}
 	ours := startOurs(t, dir, list)
 	nsd := startNSD(t, dir, list)
@@ -97,7 +110,8 @@ func interopRound(t *testing.T, r *rand.Rand, round, n int, seed uint64) (asked,
 			waitFor(t, k, s, z.origin, dir)
 		}
 	}
-	types := []dns.Type{dns.TypeA, dns.TypeAAAA, dns.TypeMX, dns.TypeNS, dns.TypeDS, dns.TypeSOA, dns.TypeCNAME, dns.TypeTXT, dns.TypeDNAME}
+	types := []dns.Type{dns.TypeA, dns.TypeAAAA, dns.TypeMX, dns.TypeNS, dns.TypeDS, dns.TypeSOA, dns.TypeCNAME, dns.TypeTXT, dns.TypeDNAME,
+		dns.TypeDNSKEY, dns.TypeNSEC, dns.TypeNSEC3PARAM}
 	for _, z := range list {
 		for range 60 {
 			name := z.names[r.IntN(len(z.names))]
@@ -124,12 +138,40 @@ func interopRound(t *testing.T, r *rand.Rand, round, n int, seed uint64) (asked,
 			}
 		}
 	}
-	if len(list) > 3 && list[0].first {
-		for _, z := range list[1:4] {
+	// Every signed zone, as a transfer of ours carries it, is whole.
+	for _, z := range list {
+		if z.signed > 0 {
+			verifyZone(t, dir, ours, z)
+		}
+	}
+	// One of each kind of signing, in every round.
+	for _, z := range list[:min(len(list), 6)] {
+		if z.signed > 0 && !strings.HasPrefix(z.origin, "sub.") {
 			validate(t, dir, z)
 		}
 	}
 	return
+}
+
+// verifyZone transfers a zone from our axfrdns and lets ldns-verify-zone judge
+// signatures and chain.
+func verifyZone(t *testing.T, dir, server string, z *genZone) {
+	cmd := exec.Command(testbin.Peer(t, "usr/bin/dig"), "@127.0.0.55", "+tcp", "+noall", "+answer", "+onesoa", z.origin, "AXFR")
+	cmd.Env = testbin.PeerEnv()
+	out, err := cmd.CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("RRSIG")) {
+		t.Errorf("transfer of %s: %v\n%s", z.origin, err, out)
+		return
+	}
+	fn := filepath.Join(dir, z.origin+".axfr")
+	if err := os.WriteFile(fn, out, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd = exec.Command(testbin.Peer(t, "usr/bin/ldns-verify-zone"), "-V1", fn)
+	cmd.Env = testbin.PeerEnv()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("ldns-verify-zone of %s, signed=%d: %v\n%s%s", z.origin, z.signed, err, out, z.text)
+	}
 }
 
 // validate asks delv, which knows the zone's key, about names that exist and
@@ -147,7 +189,8 @@ func validate(t *testing.T, dir string, z *genZone) {
 	os.WriteFile(anchor, []byte(fmt.Sprintf("trust-anchors { %s. static-key %s %s %s %q; };\n", z.origin, f[1], f[2], f[3], f[4])), 0o644)
 	validated := 0
 	for _, name := range append([]string{"nx." + z.origin, "nx.ns." + z.origin}, z.names[:min(len(z.names), 8)]...) {
-		if strings.HasPrefix(name, "outside") || strings.Contains(name, "\\") {
+		// The DS of children is made up.
+		if strings.HasPrefix(name, "outside") || strings.Contains(name, "\\") || strings.HasSuffix("."+name, ".sub."+z.origin) {
 			continue
 		}
 		for _, typ := range []string{"A", "TXT"} {
@@ -256,6 +299,7 @@ func exchange(t *testing.T, k *net.UDPConn, server string, q []byte) []byte {
 	return nil
 }
 
+// waitFor waits until a server answers for a zone.
 func waitFor(t *testing.T, k *net.UDPConn, server, origin, dir string) {
 	to, _ := net.ResolveUDPAddr("udp4", server)
 	q := makeQuery(origin, dns.TypeSOA, false, 77)
@@ -292,6 +336,9 @@ func makeZone(r *rand.Rand, origin string) *genZone {
 	for range 3 + r.IntN(20) {
 		n := word()
 		for range r.IntN(3) {
+			if r.IntN(12) == 0 {
+				n += ".*" // RFC 4592, section 4.9: perhaps an empty non-terminal
+			}
 			n += "." + word()
 		}
 		if r.IntN(5) == 0 {
@@ -419,6 +466,16 @@ func startOurs(t *testing.T, dir string, list []*genZone) string {
 	f.Close()
 	s := start(t, testbin.Dir(t, "tinydns")+"/tinydns", "127.0.0.55", root)
 	s.discard()
+	cmd := exec.Command(testbin.Dir(t, "axfrdns") + "/axfrdns")
+	cmd.Dir = dir
+	cmd.Env = []string{"ROOT=" + root, "UID=61950", "GID=61951", "IP=127.0.0.55", "AXFR="}
+	for _, z := range list {
+		cmd.Env[len(cmd.Env)-1] += z.origin + "/"
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	return "127.0.0.55:53"
 }
 
