@@ -119,70 +119,95 @@ const maxHashMemo = 32
 
 type hashMemo struct {
 	name dnsname.Name
+	with int // the first record of these parameters
 	hash Hash
 }
 
-// hash gives the hash of name with the parameters of the proof; false if the
+// hash gives the hash of name with the parameters of record i; false if the
 // budget does not allow it.
-func (d *Denial) hash(name dnsname.Name, b *Budget) (Hash, bool) {
-	for i := range d.nhash {
-		if d.hashes[i].name == name {
-			return d.hashes[i].hash, true
+func (d *Denial) hash(name dnsname.Name, i int, b *Budget) (Hash, bool) {
+	p := &d.NSEC3[i]
+	for k := range i {
+		if o := &d.NSEC3[k]; o.Iterations == p.Iterations && bytes.Equal(o.Salt, p.Salt) {
+			i = k
+			break
 		}
 	}
-	p := &d.NSEC3[0]
+	for k := range d.nhash {
+		if m := &d.hashes[k]; m.with == i && m.name == name {
+			return m.hash, true
+		}
+	}
 	if !pay(&b.Blocks, blocks(len(name), len(p.Salt), p.Iterations)) {
 		return Hash{}, false
 	}
 	h := HashName(name, p.Salt, p.Iterations)
 	if d.nhash < len(d.hashes) {
-		d.hashes[d.nhash] = hashMemo{name, h}
+		d.hashes[d.nhash] = hashMemo{name, i, h}
 		d.nhash++
 	}
 	return h, true
 }
 
-// usable reports whether record i counts: all of a proof share the first one's
-// parameters (RFC 5155, section 8.2).
-func (d *Denial) usable(i int) bool {
-	p, n := &d.NSEC3[0], &d.NSEC3[i]
-	return n.Iterations == p.Iterations && bytes.Equal(n.Salt, p.Salt)
-}
+// usable reports whether record i counts: RFC 9276, section 3.2, allows to
+// ignore those with too many iterations.
+//
+// A proof may mix parameters. RFC 5155, section 8.2, lets a validator call that
+// bogus; but each record is the zone's own word, unbound and knot-resolver take
+// them as they are, and what they cost the budget bounds.
+func (d *Denial) usable(i int) bool { return d.NSEC3[i].Iterations <= MaxNSEC3Iterations }
 
-func (d *Denial) nsec3At(h Hash) *NSEC3 {
+// nsec3At gives the record that matches name; false if the budget does not
+// allow to look.
+func (d *Denial) nsec3At(name dnsname.Name, b *Budget) (*NSEC3, bool) {
 	for i := range d.NSEC3 {
-		if d.usable(i) && d.NSEC3[i].Hash == h {
-			return &d.NSEC3[i]
-		}
-	}
-	return nil
-}
-
-// nsec3Covering gives the record between whose owner and next h lies (RFC
-// 5155, section 1.3). Where the chain wraps, and in a chain of one record, the
-// owner is not below the next.
-func (d *Denial) nsec3Covering(h Hash) *NSEC3 {
-	for i := range d.NSEC3 {
-		n := &d.NSEC3[i]
 		if !d.usable(i) {
 			continue
 		}
+		h, ok := d.hash(name, i, b)
+		if !ok {
+			return nil, false
+		}
+		if d.NSEC3[i].Hash == h {
+			return &d.NSEC3[i], true
+		}
+	}
+	return nil, true
+}
+
+// nsec3Covering gives the record between whose owner and next the hash of name
+// lies (RFC 5155, section 1.3). Where the chain wraps, and in a chain of one
+// record, the owner is not below the next.
+func (d *Denial) nsec3Covering(name dnsname.Name, b *Budget) (*NSEC3, bool) {
+	for i := range d.NSEC3 {
+		if !d.usable(i) {
+			continue
+		}
+		h, ok := d.hash(name, i, b)
+		if !ok {
+			return nil, false
+		}
+		n := &d.NSEC3[i]
 		after, below := bytes.Compare(h[:], n.Hash[:]) > 0, bytes.Compare(h[:], n.Next[:]) < 0
 		if bytes.Compare(n.Hash[:], n.Next[:]) < 0 {
 			if after && below {
-				return n
+				return n, true
 			}
 		} else if after || below {
-			return n
+			return n, true
 		}
 	}
-	return nil
+	return nil, true
 }
 
 // limits judges the parameters before any hash is computed (RFC 9276, section
 // 3.2: the signatures have been checked, so the count is the zone's own).
 func (d *Denial) limits(name dnsname.Name) (Proof, bool) {
-	if d.NSEC3[0].Iterations > MaxNSEC3Iterations {
+	any := false
+	for i := range d.NSEC3 {
+		any = any || d.usable(i)
+	}
+	if !any {
 		return Proof{Insecure, ReasonIterations}, false
 	}
 	if !dnsname.IsBelow(name, d.Zone) {
@@ -206,11 +231,10 @@ func (d *Denial) closestEncloser(name dnsname.Name, b *Budget) (c closest, r Rea
 	apex := dnsname.Labels(d.Zone)
 	n := dnsname.Labels(name)
 	for k := n; k >= apex; k-- {
-		h, ok := d.hash(dnsname.Skip(name, n-k), b)
+		m, ok := d.nsec3At(dnsname.Skip(name, n-k), b)
 		if !ok {
 			return c, ReasonBudget
 		}
-		m := d.nsec3At(h)
 		if m == nil {
 			continue
 		}
@@ -221,11 +245,11 @@ func (d *Denial) closestEncloser(name dnsname.Name, b *Budget) (c closest, r Rea
 		if delegation(m.Types) || m.Types.Has(dns.TypeDNAME) {
 			return c, ReasonBadDenial
 		}
-		h, ok = d.hash(dnsname.Skip(name, n-k-1), b) // known from the step before
-		if !ok {
+		// its hash is known from the step before
+		if c.next, ok = d.nsec3Covering(dnsname.Skip(name, n-k-1), b); !ok {
 			return c, ReasonBudget
 		}
-		if c.next = d.nsec3Covering(h); c.next == nil {
+		if c.next == nil {
 			return c, ReasonBadDenial
 		}
 		return c, ReasonNone
@@ -233,17 +257,20 @@ func (d *Denial) closestEncloser(name dnsname.Name, b *Budget) (c closest, r Rea
 	return c, ReasonBadDenial
 }
 
-// wild hashes the wildcard below the closest encloser.
-func (d *Denial) wild(name dnsname.Name, c closest, b *Budget) (Hash, Reason) {
+// wild gives the record that matches the wildcard below the closest encloser, or
+// the one that covers it.
+func (d *Denial) wild(name dnsname.Name, c closest, b *Budget) (at, over *NSEC3, r Reason) {
 	w, ok := wildcardOf(dnsname.Skip(name, dnsname.Labels(name)-c.labels))
 	if !ok {
-		return Hash{}, ReasonBadDenial
+		return nil, nil, ReasonBadDenial
 	}
-	h, ok := d.hash(w, b)
+	if at, ok = d.nsec3At(w, b); ok && at == nil {
+		over, ok = d.nsec3Covering(w, b)
+	}
 	if !ok {
-		return h, ReasonBudget
+		return nil, nil, ReasonBudget
 	}
-	return h, ReasonNone
+	return at, over, ReasonNone
 }
 
 func (d *Denial) nsec3NXDomain(name dnsname.Name, b *Budget) Proof {
@@ -257,15 +284,14 @@ func (d *Denial) nsec3NXDomain(name dnsname.Name, b *Budget) Proof {
 	if c.next == nil {
 		return unproved(ReasonNameExists)
 	}
-	h, r := d.wild(name, c, b)
+	at, over, r := d.wild(name, c, b)
 	if r != ReasonNone {
 		return unproved(r)
 	}
-	if d.nsec3At(h) != nil {
+	if at != nil {
 		return unproved(ReasonNameExists)
 	}
-	w := d.nsec3Covering(h)
-	if w == nil {
+	if over == nil {
 		return unproved(ReasonBadDenial)
 	}
 	if c.next.OptOut() {
@@ -293,11 +319,11 @@ func (d *Denial) nsec3NoData(name dnsname.Name, t dns.Type, b *Budget) Proof {
 		return proved
 	}
 	// RFC 5155, section 8.7: a wildcard without the type
-	h, r := d.wild(name, c, b)
+	w, _, r := d.wild(name, c, b)
 	if r != ReasonNone {
 		return unproved(r)
 	}
-	if w := d.nsec3At(h); w != nil {
+	if w != nil {
 		if r := absent(w.Types, t, false); r != ReasonNone {
 			return unproved(r)
 		}
@@ -323,11 +349,10 @@ func (d *Denial) nsec3Wildcard(name dnsname.Name, labels int, b *Budget) Proof {
 	if !ok {
 		return unproved(ReasonSignatureLabels)
 	}
-	h, ok := d.hash(next, b)
+	n, ok := d.nsec3Covering(next, b)
 	if !ok {
 		return unproved(ReasonBudget)
 	}
-	n := d.nsec3Covering(h)
 	if n == nil {
 		return unproved(ReasonWildcardNotProved)
 	}

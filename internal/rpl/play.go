@@ -193,6 +193,7 @@ type Result struct {
 	Fail   string   // what was wrong, "" if all was right
 	Sends  int      // questions the resolver sent
 	Unseen []string // questions no entry answers
+	EDE    []string // extended errors other than the scenario names
 
 	questions, packets int
 }
@@ -679,6 +680,9 @@ func (w *world) checkAnswer(s *Step) string {
 			problem = s.Entry.check(m, false)
 			if problem == "" {
 				c.answer = nil
+				if bad := s.Entry.check(m, true); bad != "" {
+					w.res.EDE = append(w.res.EDE, fmt.Sprintf("step %d: %s", s.Number, bad))
+				}
 				return ""
 			}
 			open := 0

@@ -17,7 +17,51 @@ import (
 	"bulkhead/internal/validator"
 )
 
-var only = flag.String("scenario", "", "play this one alone and show what happens")
+var (
+	only   = flag.String("scenario", "", "play this one alone and show what happens")
+	folder = flag.String("folder", "", "play the scenarios of this folder and say how each went")
+)
+
+// TestFolder plays scenarios that are not in the tree: unbound's testdata, say.
+func TestFolder(t *testing.T) {
+	if *folder == "" {
+		t.Skip("-folder names none")
+	}
+	files, _ := filepath.Glob(filepath.Join(*folder, "*.rpl"))
+	sort.Strings(files)
+	passed, failed, skipped := 0, 0, 0
+	for _, f := range files {
+		name := strings.TrimSuffix(filepath.Base(f), ".rpl")
+		p := &Player{Validator: newValidator}
+		if *only != "" {
+			if name != *only {
+				continue
+			}
+			p.Trace = os.Stdout
+		}
+		sc, err := Load(f)
+		if err != nil {
+			t.Logf("SKIP %s: %v", name, err)
+			skipped++
+			continue
+		}
+		r := p.Play(name, sc)
+		switch {
+		case r.Skip != "":
+			skipped++
+			t.Logf("SKIP %s: %s", name, r.Skip)
+		case r.Fail != "":
+			failed++
+			t.Logf("FAIL %s: %s", name, r.Fail)
+		default:
+			passed++
+		}
+		if len(r.EDE) > 0 {
+			t.Logf("EDE  %s: %s", name, strings.Join(r.EDE, "; "))
+		}
+	}
+	t.Logf("%d passed, %d failed, %d skipped", passed, failed, skipped)
+}
 
 func consensus(t *testing.T) map[string]bool {
 	text, err := os.ReadFile(testbin.Shared(t, "scenarios/consensus.txt"))
