@@ -579,7 +579,7 @@ func (r *run) match(name []byte, z zoneAt) (rs []rec, exists, nxdomain bool) {
 		if rs = r.shown(w, true); len(rs) > 0 {
 			return rs, true, false
 		}
-		if r.on(WildcardEncloser) && r.there(append([]byte("\x01*"), w...)) {
+		if r.on(WildcardEncloser) && r.on(EmptyNonTerminal) && r.there(append([]byte("\x01*"), w...)) {
 			return nil, true, false // RFC 4592, section 4.9
 		}
 		if r.on(WildcardEncloser) && r.there(w) {

@@ -217,7 +217,7 @@ func randomData(r *rand.Rand, round int) string {
 					fmt.Fprintf(b, ":%s:39:%s%s\n", n, pick(r, "\\004test\\000", "\\005other\\004test\\000", "\\001b\\001z\\004test\\000"), common())
 				}
 			case 9:
-				fmt.Fprintf(b, ":%s:%s:%s%s\n", n, pick(r, "43", "99", "33", "1", "65"), pick(r, "\\000\\001\\000\\002\\000\\003\\003www\\001z\\004test\\000", "abc", "\\300\\000\\002\\001\\001"), common())
+				fmt.Fprintf(b, ":%s:%s:%s%s\n", n, pick(r, "43", "99", "33", "1", "65", "47", "46"), pick(r, "\\000\\001\\000\\002\\000\\003\\003www\\001z\\004test\\000", "abc", "\\300\\000\\002\\001\\001"), common())
 			case 10:
 				fmt.Fprintf(b, "Z%s:%s:%s:1:2:3:4:%d%s\n", n, randomName(r), randomName(r), r.IntN(100), common())
 			case 11:
@@ -247,7 +247,7 @@ func randomPacket(r *rand.Rand, data string, id uint16) []byte {
 	if err != nil {
 		name = dnsname.Root
 	}
-	typ := []dns.Type{1, 1, 1, 2, 5, 6, 12, 15, 16, 28, 33, 39, 43, 255, 99, 65}[r.IntN(16)]
+	typ := []dns.Type{1, 1, 1, 2, 5, 6, 12, 15, 16, 28, 33, 39, 43, 255, 99, 65, 47, 46}[r.IntN(18)]
 	flags := uint16(0)
 	class := byte(dns.ClassIN)
 	switch r.IntN(40) {
