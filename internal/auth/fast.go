@@ -161,7 +161,7 @@ func (a *Answerer) fastAnswer(dst []byte) ([]byte, bool) {
 		slot++
 	}
 	t := &a.fast.tails[slot%tailSlots]
-	if kind == tailNS && q.DO && s.Node.Has(zindex.FlagSigs) {
+	if kind == tailNS && q.DO && a.signed(&s) {
 		t = &noTail // signed answers carry no optional records
 	} else if t.gen != a.data.Generation || t.zone != zoneID || t.kind != kind || t.do != q.DO {
 		a.makeTail(t, &s, zoneID, kind)

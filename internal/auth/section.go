@@ -220,6 +220,23 @@ func (a *Answerer) signedBy(sig []byte, zone *zindex.Struct) bool {
 	return len(sig) < 19 || dnsname.Equal(sig[18:18+max(1, nameLen(sig[18:]))], a.data.Name(zone))
 }
 
+// signed reports whether a zone is signed. The signatures at the apex of one
+// without a chain may be the parent's, over DS and NSEC.
+func (a *Answerer) signed(zone *zindex.Struct) bool {
+	if !zone.Node.Has(zindex.FlagSigs) || zone.Flags&(zindex.StructNSEC|zindex.StructNSEC3) != 0 {
+		return zone.Node.Has(zindex.FlagSigs)
+	}
+	var r zindex.Record
+	for i, k := 0, a.data.Count(zone.Node); i < k; i++ {
+		if ref := a.data.Record(zone.Node, i); ref.Type() == dns.TypeRRSIG {
+			if a.data.Load(ref, &r); a.signedBy(r.Data, zone) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // servesParent reports whether the zone above p's is ours, too.
 func (a *Answerer) servesParent(p *place) bool {
 	up := place{}
@@ -325,7 +342,7 @@ func (a *Answerer) positive(p *place, haveNS bool) bool {
 	// Answers with signatures leave the name servers out: with their own
 	// signatures they would be most of the message (RFC 4035, section 3.1.1,
 	// asks for those of the records that are there).
-	if !haveNS && !(a.q.DO && p.zone.Node.Has(zindex.FlagSigs)) {
+	if !haveNS && !(a.q.DO && a.signed(&p.zone)) {
 		ok = a.nameservers(p, &p.zone, nil)
 	}
 	if ok = ok && a.denials(); !ok {
@@ -381,7 +398,7 @@ func (a *Answerer) referral(p *place) bool {
 // with its signatures, or the proof that there is none (RFC 4035, section
 // 3.1.4).
 func (a *Answerer) ds(p *place, cut []byte) bool {
-	if !a.q.DO || p.zoneID == 0 || !p.zone.Node.Has(zindex.FlagSigs) { // not a signed zone
+	if !a.q.DO || p.zoneID == 0 || !a.signed(&p.zone) {
 		return true
 	}
 	if !a.gather(p.stop.Node, dns.TypeDS, false) {
