@@ -16,7 +16,12 @@ import (
 type Log struct {
 	Write func(lines []byte) // writes them all, or loses them
 	buf   []byte
+	// where the last query line's number, and its type and name, stand in buf,
+	// each with the space before it
+	number, subject span
 }
+
+type span struct{ from, to int }
 
 // maxLogBuffer is when lines are written without waiting for the round's end,
 // in bytes: as much as a pipe holds.
@@ -75,13 +80,31 @@ func (l *Log) Starting() { l.word("starting"); l.end() }
 
 // Query says that question number n has come.
 func (l *Log) Query(n uint64, client netip.AddrPort, id uint16, t dns.Type, name []byte) {
+	if len(l.buf) > maxLogBuffer {
+		l.Flush()
+	}
 	l.word("query")
+	l.number.from = len(l.buf)
 	l.num(n)
+	l.number.to = len(l.buf)
 	l.client(client)
 	l.buf = append(l.buf, ':')
 	l.hex16(id)
+	l.subject.from = len(l.buf)
 	l.num(uint64(t))
 	l.name(name)
+	l.subject.to = len(l.buf)
+	l.buf = append(l.buf, '\n')
+}
+
+// Hit says at once that the question of the query line just written was
+// answered from the cache, with so many bytes.
+func (l *Log) Hit(bytes int) {
+	l.word("cached")
+	l.buf = append(l.buf, l.buf[l.subject.from:l.subject.to]...)
+	l.word("\nsent")
+	l.buf = append(l.buf, l.buf[l.number.from:l.number.to]...)
+	l.num(uint64(bytes))
 	l.end()
 }
 
@@ -99,14 +122,6 @@ func (l *Log) Drop(n uint64, why string) {
 	l.num(n)
 	l.space()
 	l.word(why)
-	l.end()
-}
-
-// Cached is the line for an answer from the cache.
-func (l *Log) Cached(t dns.Type, name []byte) {
-	l.word("cached")
-	l.num(uint64(t))
-	l.name(name)
 	l.end()
 }
 

@@ -313,9 +313,8 @@ func (w *worker) flushConn(i int32) bool {
 func (w *worker) stream(i int32, msg []byte) bool {
 	k := &w.tcp.conns[i]
 	from := k.from
-	var name [dns.MaxName]byte
 	var a asked
-	qname, t := w.parse(msg, name[:0], &a, from.Addr(), true)
+	qname, t := w.parse(msg, w.asking[:0], &a, from.Addr(), true)
 	if a.drop {
 		return false
 	}
@@ -335,11 +334,9 @@ func (w *worker) stream(i int32, msg []byte) bool {
 	n := w.s.serial.Add(1)
 	w.log.Query(n, from, a.id, t, qname)
 	if w.s.direct.Load() {
-		var lower [dns.MaxName]byte
-		key := w.s.cache.MakeKey(cache.KindRRset, t, dnsname.AppendLower(lower[:0], qname))
+		key := w.s.cache.MakeKey(cache.KindRRset, t, dnsname.AppendLower(w.lower[:0], qname))
 		if out, ok := w.hit(w.answerBuf[:0], key, qname, &a, from.Addr()); ok {
-			w.log.Cached(t, qname)
-			w.log.Sent(n, len(out))
+			w.log.Hit(len(out))
 			w.queue(k, out)
 			return true
 		}

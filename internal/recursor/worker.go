@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bulkhead/internal/access"
+	"bulkhead/internal/dns"
 	"bulkhead/internal/policy"
 	"bulkhead/internal/resolver"
 	"bulkhead/internal/wire"
@@ -79,6 +80,8 @@ type worker struct {
 	buf       [65536]byte // a message from upstream, or one being built for TCP
 	opts      []byte
 	builder   wire.Builder
+	asking    [dns.MaxName]byte // the name in the query being read, and in lower case
+	lower     [dns.MaxName]byte
 	later     []int32 // connections that got answers
 	laterUp   []int32 // connections to servers with something to write
 	answerBuf [65536]byte

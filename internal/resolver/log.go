@@ -88,19 +88,34 @@ func AppendLogName(dst, name []byte) []byte {
 	if name[0] == 0 {
 		return append(dst, '.')
 	}
-	for i := 0; i < len(name) && name[i] != 0; {
-		end := min(i+1+int(name[i]), len(name))
-		for i++; i < end; i++ {
-			c := dnsname.LowerByte(name[i])
-			if c <= 32 || c > 126 {
-				c = '?'
-			}
-			dst = append(dst, c)
+	start := len(dst)
+	dst = append(dst, name[1:]...)
+	b := dst[start:]
+	dot := int(name[0]) // where the label ends
+	for i, c := range b {
+		if i < dot {
+			b[i] = logByte[c]
+			continue
 		}
-		dst = append(dst, '.')
+		b[i] = '.'
+		if c == 0 {
+			return dst[:start+i+1]
+		}
+		dot = i + 1 + int(c)
 	}
-	return dst
+	return append(dst, '.') // not a whole name
 }
+
+// logByte is what the log shows for a byte of a name.
+var logByte = func() (t [256]byte) {
+	for i := range t {
+		t[i] = dnsname.LowerByte(byte(i))
+		if i <= 32 || i > 126 {
+			t[i] = '?'
+		}
+	}
+	return t
+}()
 
 const hexDigits = "0123456789abcdef"
 
