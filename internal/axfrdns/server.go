@@ -40,6 +40,7 @@ const (
 
 // serve is the long-running server.
 func serve(box sandbox.Decl) error {
+	sandbox.Begin()
 	addrs, err := env.Addrs("IP")
 	if err != nil {
 		return err

@@ -74,6 +74,7 @@ type sockets struct {
 // Run is the program: it returns when told to end, or with the error that kept
 // it from starting. box is what it needs afterwards.
 func Run(box sandbox.Decl) error {
+	sandbox.Begin()
 	addrs, err := clientAddrs()
 	if err != nil {
 		return err

@@ -29,11 +29,23 @@ func attempts(d Decl) {
 		}
 		os.Stderr.WriteString("attempt " + a.name + ": " + res + "\n")
 	}
-	os.Stderr.WriteString("attempts done\n")
+	os.Stderr.WriteString("stops " + strconv.Itoa(stops) + "\nattempts done\n")
 	os.Exit(0)
 }
 
 func recording() bool { return os.Getenv("BOXRECORD") != "" }
+
+// simulated is what a kernel says whose interface of Landlock is of version
+// BOXLANDLOCK; "0" has none.
+func simulated(abi int) int {
+	if n, err := strconv.Atoi(os.Getenv("BOXLANDLOCK")); err == nil {
+		return min(abi, n)
+	}
+	return abi
+}
+
+// withoutSeccomp is a kernel that has no filters.
+func withoutSeccomp() bool { return os.Getenv("BOXNOSECCOMP") != "" }
 
 type attempt struct {
 	name string

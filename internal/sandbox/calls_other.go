@@ -5,6 +5,6 @@ package sandbox
 const auditArch = 0
 
 var (
-	callNumbers map[string]uint32
+	callNumbers [0]systemCall
 	noSuchCall  map[string]bool
 )

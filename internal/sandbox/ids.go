@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"os"
+	"runtime"
 	"syscall"
 	"unsafe"
 
@@ -24,6 +25,7 @@ func dropIDs(d Decl) error {
 			return prog.Fatal("unable to drop capabilities", err)
 		}
 	}
+	stops += 3
 	if err := syscall.Setgroups([]int{gid}); err != nil {
 		return prog.Fatal("unable to setgid", err)
 	}
@@ -37,8 +39,9 @@ func dropIDs(d Decl) error {
 	if err := syscall.Setuid(uid); err != nil {
 		return prog.Fatal("unable to setuid", err)
 	}
-	// Verified, not believed: a return to root must be refused.
-	if syscall.Setuid(0) == nil || os.Geteuid() != uid || os.Getegid() != gid {
+	// Verified, not believed: a return to root must be refused. One thread
+	// asks, as bare system calls: the program ends if it succeeds.
+	if _, _, e := syscall.RawSyscall(syscall.SYS_SETUID, 0, 0, 0); e == 0 || os.Geteuid() != uid || os.Getegid() != gid {
 		return prog.Fatal("unable to setuid", syscall.EPERM)
 	}
 	return nil
@@ -66,10 +69,73 @@ func id(name string) (int, error) {
 // has 41 (linux/capability.h), the set is 64 bits wide.
 const lastCapability = 63
 
-func dropBoundingSet() error {
+// Begin empties the capability bounding set of a program that root starts, at
+// the price of one exec. Each thread has a set of its own and the kernel
+// removes one of its 41 members a call: on all threads of a running Go program
+// that is 41 stops, each of which waits until every thread has had a processor,
+// and on a busy machine they take a hundred milliseconds. So one thread does
+// it, then runs the program again: the kernel ends the other threads, and the
+// new ones come from that one. What the start still has to do as root it does
+// with the inheritable capabilities, which exec gives to a root without a
+// bounding set (capabilities(7), "Capabilities and execution of programs by
+// root"); dropCapabilities takes them in the end.
+//
+// A long-running server calls it before anything else. Where it does not
+// succeed (no /proc, other rules for root), Enter makes the 41 stops.
+func Begin() {
+	if os.Geteuid() != 0 || noBoundingSet() {
+		return
+	}
+	path, err := os.Executable() // not /proc/self/exe, which would name the process "exe"
+	if bits, _, e := syscall.RawSyscall(syscall.SYS_PRCTL, unix.PR_GET_SECUREBITS, 0, 0); e != 0 || bits != 0 || err != nil {
+		return
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	caps, e := capabilities()
+	if e != 0 {
+		return
+	}
+	uneven = true
+	for i := range caps.sets {
+		caps.sets[i].Inheritable = caps.sets[i].Permitted
+	}
+	if _, _, e := syscall.RawSyscall(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&caps.hdr)), uintptr(unsafe.Pointer(&caps.sets)), 0); e != 0 {
+		return
+	}
 	for c := uintptr(0); c <= lastCapability; c++ {
-		// every thread has a set of its own
-		_, _, e := syscall.AllThreadsSyscall(syscall.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0)
+		syscall.RawSyscall(syscall.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0)
+	}
+	if noBoundingSet() { // or the exec would come here again and again
+		syscall.Exec(path, os.Args, os.Environ())
+	}
+}
+
+// uneven says that Begin has changed one thread and not run the program again.
+var uneven bool
+
+// noBoundingSet says whether this thread's bounding set is empty.
+func noBoundingSet() bool {
+	for c := uintptr(0); c <= lastCapability; c++ {
+		in, _, e := syscall.RawSyscall(syscall.SYS_PRCTL, unix.PR_CAPBSET_READ, c, 0)
+		if e != 0 { // beyond what this kernel knows
+			return c > 0
+		}
+		if in != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// dropBoundingSet empties the set of all threads where Begin did not. What a
+// container or a unit has taken away already costs nothing.
+func dropBoundingSet() error {
+	if noBoundingSet() && !uneven {
+		return nil
+	}
+	for c := uintptr(0); c <= lastCapability; c++ {
+		e := allThreads(syscall.SYS_PRCTL, unix.PR_CAPBSET_DROP, c, 0, 0, 0)
 		if e == syscall.EINVAL { // beyond what this kernel knows
 			return nil
 		}
@@ -80,20 +146,39 @@ func dropBoundingSet() error {
 	return nil
 }
 
+// capSets is the argument of capget and capset: 64 bits in two halves
+// (linux/capability.h, version 3).
+type capSets struct {
+	hdr  unix.CapUserHeader
+	sets [2]unix.CapUserData
+}
+
+// keptCaps are the capabilities that the box leaves; here because allThreads
+// takes its address as a number, which the stack would not keep.
+var keptCaps capSets
+
+// capabilities gives those of this thread.
+func capabilities() (c capSets, e syscall.Errno) {
+	c.hdr.Version = unix.LINUX_CAPABILITY_VERSION_3
+	_, _, e = syscall.RawSyscall(syscall.SYS_CAPGET, uintptr(unsafe.Pointer(&c.hdr)), uintptr(unsafe.Pointer(&c.sets)), 0)
+	return c, e
+}
+
 // dropCapabilities empties the effective, permitted, inheritable and with them
-// the ambient sets of all threads. After a change of uid they are empty
-// already; started by another manager they may not be. A tool that root runs to
-// write a file keeps root's way past the permissions of its folder; Landlock
-// says which folder.
+// the ambient sets of all threads. After a change of uid they may be empty
+// already, which is asked first. A tool that root runs to write a file keeps
+// root's way past the permissions of its folder; Landlock says which folder.
 func dropCapabilities(d Decl) error {
-	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var left [2]unix.CapUserData
+	keptCaps.hdr.Version = unix.LINUX_CAPABILITY_VERSION_3
 	if d.User && len(d.Write) > 0 && os.Geteuid() == 0 {
-		left[0].Effective = 1 << unix.CAP_DAC_OVERRIDE
-		left[0].Permitted = 1 << unix.CAP_DAC_OVERRIDE
+		keptCaps.sets[0].Effective = 1 << unix.CAP_DAC_OVERRIDE
+		keptCaps.sets[0].Permitted = 1 << unix.CAP_DAC_OVERRIDE
 	}
-	_, _, e := syscall.AllThreadsSyscall(syscall.SYS_CAPSET,
-		uintptr(unsafe.Pointer(&hdr)), uintptr(unsafe.Pointer(&left[0])), 0)
+	// What one thread has, all have.
+	if have, e := capabilities(); e == 0 && have.sets == keptCaps.sets && !uneven {
+		return nil
+	}
+	e := allThreads(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&keptCaps.hdr)), uintptr(unsafe.Pointer(&keptCaps.sets)), 0, 0, 0)
 	if e != 0 {
 		return e
 	}
@@ -101,11 +186,26 @@ func dropCapabilities(d Decl) error {
 }
 
 func noNewPrivs() error {
-	_, _, e := syscall.AllThreadsSyscall6(syscall.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0)
+	e := allThreads(syscall.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 	if e != 0 {
 		return e
 	}
 	return nil
+}
+
+// stops counts how often all threads were stopped to change them together: the
+// price of a box (docs/performance.md), held by a test.
+var stops int
+
+// allThreads makes a system call on every thread of the program. What fails on
+// the first stops no other. An address among the arguments is that of a
+// package's variable.
+func allThreads(nr, a, b, c, d, f uintptr) syscall.Errno {
+	_, _, e := syscall.AllThreadsSyscall6(nr, a, b, c, d, f, 0)
+	if e == 0 {
+		stops++
+	}
+	return e
 }
 
 // setLimits lowers what can be lowered without harm: no core files, which

@@ -52,7 +52,7 @@ const errNoLandlock = textError("not in this kernel or not enabled")
 // process outside.
 func restrictFiles(d Decl) error {
 	v, _, e := syscall.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
-	abi := int(v)
+	abi := simulated(int(v))
 	if e != 0 || abi < 1 {
 		return errNoLandlock
 	}
@@ -97,15 +97,25 @@ func restrictFiles(d Decl) error {
 			}
 		}
 	}
-	if abi >= tsyncSince {
-		_, _, e = syscall.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, set, unix.LANDLOCK_RESTRICT_SELF_TSYNC, 0)
-	} else {
-		_, _, e = syscall.AllThreadsSyscall(unix.SYS_LANDLOCK_RESTRICT_SELF, set, 0, 0)
+	if e = restrictSelf(set, abi); e == syscall.EPERM {
+		// not root: the kernel wants no_new_privs before
+		if err := noNewPrivs(); err != nil {
+			return err
+		}
+		e = restrictSelf(set, abi)
 	}
 	if e != 0 {
 		return e
 	}
 	return nil
+}
+
+func restrictSelf(set uintptr, abi int) syscall.Errno {
+	if abi >= tsyncSince {
+		_, _, e := syscall.Syscall(unix.SYS_LANDLOCK_RESTRICT_SELF, set, unix.LANDLOCK_RESTRICT_SELF_TSYNC, 0)
+		return e
+	}
+	return allThreads(unix.SYS_LANDLOCK_RESTRICT_SELF, set, 0, 0, 0, 0)
 }
 
 // allowPath grants rights below p. A relative file counts as its folder,

@@ -12,10 +12,17 @@ import (
 // word, given before it has read a stranger's first byte.
 const MarkPrefix = "/memfd:bulkhead-"
 
+// MarkBrief ends the name if the process is for one connection (Decl.Brief).
+const MarkBrief = "-brief"
+
 // mark maps an inaccessible page of an anonymous file of that name. Without
 // it only the report of compartments(8) is poorer, so errors are no matter.
-func mark(wall string) {
-	fd, err := unix.MemfdCreate("bulkhead-"+wall, unix.MFD_CLOEXEC)
+func mark(wall string, brief bool) {
+	name := "bulkhead-" + wall
+	if brief {
+		name += MarkBrief
+	}
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC)
 	if err != nil {
 		return
 	}

@@ -54,9 +54,10 @@ type Decl struct {
 	// Files is the most descriptors it may have open; 0 leaves the limit.
 	Files uint64
 
-	// Brief: a process for one connection. It leaves the bounding set, whose
-	// 41 steps stop all threads each and are half of such a process's start:
-	// with no_new_privs no exec can gain a capability from it.
+	// Brief: a process for one connection. It leaves the bounding set: only
+	// the exec that Begin makes empties it at a price, and that is half of such
+	// a process's start. With no_new_privs no exec can gain a capability from
+	// the set.
 	Brief bool
 }
 
@@ -81,7 +82,7 @@ const (
 // of those fatal.
 func Enter(d Decl) error {
 	if d.User {
-		return confine(d, nil)
+		return confine(d, restrictFiles(d), nil)
 	}
 	root, err := env.Require("ROOT")
 	if err != nil {
@@ -91,7 +92,8 @@ func Enter(d Decl) error {
 		return prog.Fatal("unable to chdir to "+root, err)
 	}
 	var missing lack
-	if os.Geteuid() == 0 {
+	asRoot := os.Geteuid() == 0
+	if asRoot {
 		if err := syscall.Chroot("."); err != nil {
 			return prog.Fatal("unable to chroot to "+root, err)
 		}
@@ -99,6 +101,11 @@ func Enter(d Decl) error {
 		if err := os.Chdir("/"); err != nil {
 			return prog.Fatal("unable to chdir to "+root, err)
 		}
+	}
+	// Landlock comes while root is still there: without root it would want
+	// no_new_privs first, which is one more stop of all threads.
+	files := restrictFiles(d)
+	if asRoot {
 		if err := dropIDs(d); err != nil {
 			return err
 		}
@@ -106,26 +113,27 @@ func Enter(d Decl) error {
 		missing.add(wallChroot, errNotRoot)
 		missing.add(wallUID, errNotRoot)
 	}
-	return confine(d, missing)
+	return confine(d, files, missing)
 }
 
-func confine(d Decl, missing lack) error {
+// confine raises what is left; files is how the wall around files went.
+func confine(d Decl, files error, missing lack) error {
 	if err := dropCapabilities(d); err != nil {
 		missing.add(wallCaps, err)
 	}
 	setLimits(d)
+	if files != nil {
+		missing.add(wallLandlock, files)
+	} else if !d.Exec {
+		mark(wallLandlock, d.Brief)
+	}
+	if !d.Late {
+		return seal(d, missing)
+	}
 	if err := noNewPrivs(); err != nil {
 		missing.add(wallNoNew, err)
 	}
-	if err := restrictFiles(d); err != nil {
-		missing.add(wallLandlock, err)
-	} else if !d.Exec {
-		mark(wallLandlock)
-	}
-	if d.Late {
-		return missing.report()
-	}
-	return seal(d, missing)
+	return missing.report()
 }
 
 // Seal raises the last wall, the filter of system calls, for a program that is
@@ -133,14 +141,24 @@ func confine(d Decl, missing lack) error {
 func Seal(d Decl) error { return seal(d, nil) }
 
 func seal(d Decl, missing lack) error {
-	// last, because it takes away the calls that the others need
+	// Last, because it takes away the calls that the others need. It brings
+	// no_new_privs with it, to all threads.
+	var err error = errNoFilter
 	if d.Calls != "" && !recording() {
-		if err := filterCalls(d); err != nil {
+		if err = filterCalls(d); err != nil {
 			missing.add(wallSeccomp, err)
 		}
 	}
+	if err != nil && !d.Late {
+		if err := noNewPrivs(); err != nil {
+			missing.add(wallNoNew, err)
+		}
+	}
+	if err := missing.report(); err != nil {
+		return err
+	}
 	attempts(d)
-	return missing.report()
+	return nil
 }
 
 // lack collects the walls that do not stand.

@@ -3,7 +3,9 @@ package sandbox
 import (
 	"os"
 	"runtime"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -74,12 +76,17 @@ const (
 
 const errNoFilter = textError("no list of system calls for this kind of processor")
 
-// filterCalls installs the seccomp filter on all threads: calls that are not
-// allowed fail with EPERM, so that an attempt is refused and the server lives;
-// calls of another architecture kill.
+// filterCalls installs the seccomp filter on all threads and no_new_privs,
+// without which a user may have no filter: the kernel gives other threads both
+// (seccomp(2), SECCOMP_FILTER_FLAG_TSYNC). Calls that are not allowed fail with
+// EPERM, so that an attempt is refused and the server lives; calls of another
+// architecture kill.
 func filterCalls(d Decl) error {
 	if len(callNumbers) == 0 {
 		return errNoFilter
+	}
+	if withoutSeccomp() {
+		return syscall.ENOSYS
 	}
 	startPoller()
 	prog, err := assemble(d)
@@ -87,17 +94,31 @@ func filterCalls(d Decl) error {
 		return err
 	}
 	fprog := unix.SockFprog{Len: uint16(len(prog)), Filter: &prog[0]}
-	r, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
-		unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&fprog)))
-	runtime.KeepAlive(prog)
-	if e != 0 {
-		return e
+	defer runtime.KeepAlive(prog)
+	// The two calls must be one thread's. A goroutine may move between them,
+	// if seldom; then the kernel says EACCES, and the next try has both.
+	for range maxMoves {
+		if _, _, e := syscall.RawSyscall6(syscall.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); e != 0 {
+			return e
+		}
+		r, _, e := syscall.RawSyscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER,
+			unix.SECCOMP_FILTER_FLAG_TSYNC, uintptr(unsafe.Pointer(&fprog)))
+		switch {
+		case e == syscall.EACCES:
+			continue
+		case e != 0:
+			return e
+		case r != 0:
+			return textError("a thread has another filter")
+		}
+		return nil
 	}
-	if r != 0 {
-		return textError("a thread has another filter")
-	}
-	return nil
+	return syscall.EACCES
 }
+
+// maxMoves is how often a goroutine may change threads between two calls in a
+// row before that counts as an error.
+const maxMoves = 10
 
 // startPoller makes the runtime create its epoll and event descriptors, which
 // it does at the first timer, so that the filter need not allow creating them.
@@ -133,6 +154,36 @@ func jumpEqual(v uint32, yes, no int) unix.SockFilter {
 	return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jt: uint8(yes), Jf: uint8(no), K: v}
 }
 
+// jumpBelow skips no instruction if the number is below v, else skip.
+func jumpBelow(v uint32, skip int) unix.SockFilter {
+	return unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, Jt: uint8(skip), K: v}
+}
+
+// maxSkip is how many instructions a conditional jump can skip (linux/filter.h).
+const maxSkip = 255
+
+const deny = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
+
+// systemCall is a call's name and its number on this processor.
+type systemCall struct {
+	name string
+	nr   uint32
+}
+
+// number finds a call in callNumbers. A table that is searched from its start
+// costs a short-lived program less than a map that it fills when it starts.
+func number(name string) (uint32, bool) {
+	for i := range callNumbers {
+		if callNumbers[i].name == name {
+			return callNumbers[i].nr, true
+		}
+	}
+	return 0, false
+}
+
+// assemble makes the filter: the calls by number in a binary tree, because the
+// kernel runs it once for every number when it is installed, to learn which
+// calls need no look at their arguments.
 func assemble(d Decl) ([]unix.SockFilter, error) {
 	ins := []unix.SockFilter{
 		load(dataArch),
@@ -140,23 +191,41 @@ func assemble(d Decl) ([]unix.SockFilter, error) {
 		ret(unix.SECCOMP_RET_KILL_PROCESS),
 		load(dataNr),
 	}
-	const deny = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
-	g := guards(d)
+	var list []systemCall
 	for _, name := range CallList(d) {
-		nr, ok := callNumbers[name]
+		nr, ok := number(name)
 		if !ok {
 			if noSuchCall[name] { // exists on other processors only
 				continue
 			}
 			return nil, textError("unknown system call " + name)
 		}
-		var body []unix.SockFilter
-		for _, c := range g[name] {
-			body = append(body, load(dataArgs+8*uint32(c.arg)), and(c.mask), jumpEqual(c.want, 1, 0), ret(deny))
-		}
-		body = append(body, ret(unix.SECCOMP_RET_ALLOW))
-		ins = append(ins, jumpEqual(nr, 0, len(body)))
-		ins = append(ins, body...)
+		list = append(list, systemCall{name, nr})
 	}
-	return append(ins, ret(deny)), nil
+	slices.SortFunc(list, func(a, b systemCall) int { return int(a.nr) - int(b.nr) })
+	return tree(ins, list, guards(d))
+}
+
+// tree appends the instructions that decide about the calls of list. Every path
+// through them ends in a verdict.
+func tree(ins []unix.SockFilter, list []systemCall, g map[string][]guard) ([]unix.SockFilter, error) {
+	if len(list) == 1 {
+		ins = append(ins, jumpEqual(list[0].nr, 1, 0), ret(deny))
+		for _, c := range g[list[0].name] {
+			ins = append(ins, load(dataArgs+8*uint32(c.arg)), and(c.mask), jumpEqual(c.want, 1, 0), ret(deny))
+		}
+		return append(ins, ret(unix.SECCOMP_RET_ALLOW)), nil
+	}
+	middle := len(list) / 2
+	at := len(ins)
+	ins, err := tree(append(ins, unix.SockFilter{}), list[:middle], g)
+	if err != nil {
+		return nil, err
+	}
+	skip := len(ins) - at - 1
+	if skip > maxSkip {
+		return nil, textError("too many system calls for a filter")
+	}
+	ins[at] = jumpBelow(list[middle].nr, skip)
+	return tree(ins, list[middle:], g)
 }

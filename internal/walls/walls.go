@@ -38,15 +38,32 @@ func Program(proc string, pid int) (string, error) {
 func Inspect(proc string, pid int, d sandbox.Decl) ([]Wall, error) {
 	confined := !d.User
 	p := dir(proc, pid)
-	b, err := os.ReadFile(p + "/status")
+	list, err := threads(p)
 	if err != nil {
-		return nil, ErrGone
+		return nil, err
 	}
-	status := map[string]string{}
-	for _, l := range strings.Split(string(b), "\n") {
-		if k, v, ok := strings.Cut(l, ":"); ok {
-			status[k] = strings.TrimSpace(v)
+	maps, mapsErr := os.ReadFile(p + "/maps")
+	// a process for one connection says so itself, as with Landlock's mark
+	brief := strings.Contains(string(maps), sandbox.MarkPrefix+"landlock"+sandbox.MarkBrief)
+	// every says whether a wall stands around each thread, and gives what the
+	// first thread without it shows, else what any shows.
+	every := func(stands func(status map[string]string) bool, show func(status map[string]string) string) (bool, string) {
+		for _, t := range list {
+			if !stands(t) {
+				detail := show(t)
+				if len(list) > 1 {
+					detail += " (thread " + t["Pid"] + ")"
+				}
+				return false, detail
+			}
 		}
+		return true, show(list[0])
+	}
+	show := func(key string) func(map[string]string) string {
+		return func(t map[string]string) string { return t[key] }
+	}
+	fields := func(key string) func(map[string]string) string {
+		return func(t map[string]string) string { return strings.Join(strings.Fields(t[key]), " ") }
 	}
 	var out []Wall
 	add := func(name string, declared, stands bool, detail string) {
@@ -59,39 +76,54 @@ func Inspect(proc string, pid int, d sandbox.Decl) ([]Wall, error) {
 	}
 	add("chroot", confined, err == nil && root != "/", root)
 
-	uids, gids := strings.Fields(status["Uid"]), strings.Fields(status["Gid"])
-	add("uid", confined, allOther(uids, "0"), strings.Join(uids, " "))
-	add("gid", confined, allOther(gids, "0"), strings.Join(gids, " "))
-	groups := strings.Fields(status["Groups"])
-	add("groups", confined, len(groups) == 0 || len(groups) == 1 && len(gids) > 0 && groups[0] == gids[0], status["Groups"])
+	stands, detail := every(func(t map[string]string) bool { return allOther(strings.Fields(t["Uid"]), "0") }, fields("Uid"))
+	add("uid", confined, stands, detail)
+	stands, detail = every(func(t map[string]string) bool { return allOther(strings.Fields(t["Gid"]), "0") }, fields("Gid"))
+	add("gid", confined, stands, detail)
+	stands, detail = every(func(t map[string]string) bool {
+		groups, gids := strings.Fields(t["Groups"]), strings.Fields(t["Gid"])
+		return len(groups) == 0 || len(groups) == 1 && len(gids) > 0 && groups[0] == gids[0]
+	}, show("Groups"))
+	add("groups", confined, stands, detail)
 
-	none := true
-	var caps []string
-	for _, k := range []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"} {
-		if strings.Trim(status[k], "0") != "" {
-			// the bounding set can only be emptied by root
-			if k != "CapBnd" || confined {
-				none = false
+	held := []string{"CapInh", "CapPrm", "CapEff", "CapAmb"}
+	stands, detail = every(func(t map[string]string) bool {
+		for _, k := range held {
+			if strings.Trim(t[k], "0") != "" {
+				return false
 			}
 		}
-		caps = append(caps, k+" "+status[k])
+		return true
+	}, func(t map[string]string) string {
+		var s []string
+		for _, k := range held {
+			s = append(s, k+" "+t[k])
+		}
+		return strings.Join(s, ", ")
+	})
+	add("capabilities", true, stands, detail)
+	// only root can empty the bounding set
+	stands, detail = every(func(t map[string]string) bool { return strings.Trim(t["CapBnd"], "0") == "" }, show("CapBnd"))
+	if brief && !stands {
+		detail += "; a process for one connection leaves it, no_new_privs makes it moot"
 	}
-	add("capabilities", true, none, strings.Join(caps, ", "))
-	add("no_new_privs", true, status["NoNewPrivs"] == "1", status["NoNewPrivs"])
+	add("bounding set", confined && !brief, stands, detail)
+	stands, detail = every(func(t map[string]string) bool { return t["NoNewPrivs"] == "1" }, show("NoNewPrivs"))
+	add("no_new_privs", true, stands, detail)
 
-	maps, err := os.ReadFile(p + "/maps")
 	marked := strings.Contains(string(maps), sandbox.MarkPrefix+"landlock")
-	detail := "marked in its memory map"
-	if err != nil {
+	detail = "marked in its memory map"
+	if mapsErr != nil {
 		detail = "memory map unreadable: run as root"
 	} else if !marked {
 		detail = "no mark in its memory map"
 	}
 	add("landlock", !d.Exec, marked, detail)
 
-	filters := status["Seccomp_filters"]
-	add("seccomp", d.Calls != "", status["Seccomp"] == "2", "mode "+status["Seccomp"]+", filters "+filters+
-		", "+strconv.Itoa(len(sandbox.CallList(d)))+" calls allowed")
+	stands, detail = every(func(t map[string]string) bool { return t["Seccomp"] == "2" }, func(t map[string]string) string {
+		return "mode " + t["Seccomp"] + ", filters " + t["Seccomp_filters"]
+	})
+	add("seccomp", d.Calls != "", stands, detail+", "+strconv.Itoa(len(sandbox.CallList(d)))+" calls allowed")
 
 	limits, _ := os.ReadFile(p + "/limits")
 	core := limit(string(limits), "Max core file size")
@@ -100,6 +132,32 @@ func Inspect(proc string, pid int, d sandbox.Decl) ([]Wall, error) {
 		files := limit(string(limits), "Max open files")
 		n, err := strconv.ParseUint(files, 10, 64)
 		add("open files", true, err == nil && n <= d.Files, files)
+	}
+	return out, nil
+}
+
+// threads reads the status of every thread of the process with folder p.
+func threads(p string) ([]map[string]string, error) {
+	list, err := os.ReadDir(p + "/task")
+	if err != nil {
+		return nil, ErrGone
+	}
+	var out []map[string]string
+	for _, t := range list {
+		b, err := os.ReadFile(p + "/task/" + t.Name() + "/status")
+		if err != nil {
+			continue // this thread has ended meanwhile
+		}
+		status := map[string]string{}
+		for _, l := range strings.Split(string(b), "\n") {
+			if k, v, ok := strings.Cut(l, ":"); ok {
+				status[k] = strings.TrimSpace(v)
+			}
+		}
+		out = append(out, status)
+	}
+	if len(out) == 0 {
+		return nil, ErrGone
 	}
 	return out, nil
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"sync"
 	"testing"
 
 	"bulkhead/internal/boxes"
@@ -49,12 +50,17 @@ func permitted(d sandbox.Decl) map[string]bool {
 	return p
 }
 
-// buildTagged builds the programs with the attempts compiled in.
-func buildTagged(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
+// taggedDir is where the programs with the attempts compiled in lie, once
+// tagged has built them.
+var taggedDir string
+
+var tagged = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "boxes")
+	if err != nil {
+		return "", err
+	}
+	taggedDir = dir
 	os.Chmod(dir, 0o755)
-	os.Chmod(filepath.Dir(dir), 0o755)
 	a := []string{"build", "-tags", "boxtest", "-o", dir + "/"}
 	for name := range boxes.All {
 		a = append(a, "bulkhead/cmd/"+name)
@@ -63,9 +69,27 @@ func buildTagged(t *testing.T) string {
 	cmd.Dir = testbin.Root()
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		return dir, fmt.Errorf("%w\n%s", err, out)
+	}
+	return dir, nil
+})
+
+func buildTagged(t *testing.T) string {
+	t.Helper()
+	dir, err := tagged()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return dir
+}
+
+func TestMain(m *testing.M) {
+	if what := os.Getenv(kernelVar); what != "" {
+		runUnder(what)
+	}
+	code := m.Run()
+	os.RemoveAll(taggedDir)
+	os.Exit(code)
 }
 
 func TestAttempts(t *testing.T) {
@@ -75,7 +99,7 @@ func TestAttempts(t *testing.T) {
 	var order []string
 	for name, box := range boxes.All {
 		t.Run(name, func(t *testing.T) {
-			res, names := try(t, bin, name)
+			res, names, _ := try(t, bin, name, works[name][0])
 			results[name], order = res, names
 			ok := permitted(box)
 			for a, r := range res {
@@ -97,13 +121,9 @@ func TestAttempts(t *testing.T) {
 }
 
 // try runs one program beside a neighbour of the same uid and gives the result
-// of each attempt.
-func try(t *testing.T, bin, name string) (map[string]string, []string) {
+// of each attempt, and all that the program said.
+func try(t *testing.T, bin, name string, w work, env ...string) (map[string]string, []string, string) {
 	t.Helper()
-	if len(works[name]) == 0 {
-		t.Fatalf("no work is written for %s; see the variable works", name)
-	}
-	w := works[name][0]
 	p := prepare(t, w)
 
 	neighbour := exec.Command("sleep", "600")
@@ -114,11 +134,12 @@ func try(t *testing.T, bin, name string) (map[string]string, []string) {
 	defer func() { neighbour.Process.Kill(); neighbour.Wait() }()
 
 	cmd := exec.Command(filepath.Join(bin, name), p.args...)
-	cmd.Env = append(p.env, fmt.Sprintf("BOXTEST=%d", neighbour.Process.Pid))
+	cmd.Env = append(append(p.env, fmt.Sprintf("BOXTEST=%d", neighbour.Process.Pid)), env...)
 	cmd.Dir = p.root
 	if boxes.All[name].User {
 		cmd.SysProcAttr = credential()
 	}
+	cmd.Stdin = strings.NewReader(w.stdin)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
@@ -138,7 +159,7 @@ func try(t *testing.T, bin, name string) (map[string]string, []string) {
 	if !done {
 		t.Fatalf("the attempts did not end: %v\n%s", err, out.String())
 	}
-	return res, names
+	return res, names, out.String()
 }
 
 // emptyCDB is a database without records.
