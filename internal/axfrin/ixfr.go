@@ -80,6 +80,9 @@ func (t *Changes) Message(msg []byte, record func(deleted bool, r *tinydata.Reco
 			return false, err
 		}
 		if !ok {
+			if t.state == wantFirst { // some servers say so that they know no IXFR, and keep silent then
+				return false, ErrTransfer
+			}
 			return t.state == ended, nil
 		}
 		apexSOA := r.Type == dns.TypeSOA && t.rd.class == dns.ClassIN && dnsname.Equal(r.Owner, t.zone)

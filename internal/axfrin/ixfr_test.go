@@ -71,6 +71,9 @@ func TestChanges(t *testing.T) {
 			}
 		}
 	}
+	if _, err := NewChanges(zone, 9, 3).Message(message(9, answer), nil); err == nil {
+		t.Error("an answer without a record is taken for the beginning of one")
+	}
 }
 
 func TestIncrementalQuery(t *testing.T) {
