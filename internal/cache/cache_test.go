@@ -370,12 +370,33 @@ func FuzzLoad(f *testing.F) {
 		// the checksum keeps random files out; entries are attacked apart
 		if valid(file) {
 			m := append([]byte(nil), file...)
-			c.restore(m, true, 1000, 0)
+			h := c.hashEntry(m)
+			l := &loader{c: c, now: 1000}
+			l.restore(c.shardOf(h), m, h, true)
 			check(t, c)
 			var g Entry
 			g.load(m, len(keyOf(m).Name))
 		}
 	})
+}
+
+// TestLoadIntoUse: what the cache has is newer than what a dump says.
+func TestLoadIntoUse(t *testing.T) {
+	c := New(make([]byte, 1<<20), [2]uint64{1, 2}, 0)
+	e := Entry{Kind: KindRRset, Type: dns.TypeA, TTL: 300, Expire: 1300, Records: pack("\x01\x02\x03\x04")}
+	k := c.MakeKey(KindRRset, dns.TypeA, name(t, "www.test"))
+	c.Put(k, &e, 1000)
+	var b bytes.Buffer
+	c.Dump(&b, 1000)
+	e.Records = pack("\x05\x06\x07\x08")
+	c.Put(k, &e, 1000)
+	if n, err := c.Load(&b, 1000); n != 0 || err != nil {
+		t.Fatal(n, err)
+	}
+	check(t, c)
+	if c.Get(k, &e); string(e.Records) != string(pack("\x05\x06\x07\x08")) {
+		t.Errorf("%x", e.Records)
+	}
 }
 
 func TestLoadRefusesDamage(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
+	"runtime"
+	"sync"
 )
 
 // The dump file (docs/format-cache-dump.md), all numbers little endian:
@@ -135,81 +137,216 @@ func (c *Cache) Expect(entries int) {
 // Load adds the entries of a dump that are still of use at now. Their trust,
 // status and expiry are those they had; none lives longer than its ttl from
 // now, whatever the clock did meanwhile. What the cache has already is kept.
-// It gives the number of entries taken; with an error too.
+// It gives the number of entries taken; with an error too, which is about the
+// first block that was not as it should be: blocks before it, and those that
+// other threads were busy with, have been loaded.
 func (c *Cache) Load(r io.Reader, now uint32) (int, error) {
 	var head [16]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil || string(head[:8]) != dumpMagic {
 		return 0, ErrDumpFormat
 	}
-	buf := make([]byte, maxBlock)
-	taken, seen := 0, uint64(0)
-	limit := sub(now, c.stale.Load())
+	l := &loader{c: c, now: now, limit: sub(now, c.stale.Load()), empty: c.empty()}
+	work := make(chan block)
+	free := make(chan []byte, maxLoaders)
+	var threads sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), maxLoaders) {
+		free <- make([]byte, maxBlock)
+		threads.Go(func() {
+			var t loaderThread
+			for b := range work {
+				t.load(l, b)
+				free <- b.p[:maxBlock]
+			}
+		})
+	}
+	err := l.read(r, work, free)
+	close(work)
+	threads.Wait()
+	if l.damage != nil {
+		err = l.damage
+	} else if err == nil && l.seen != l.promised {
+		err = ErrDumpShort
+	}
+	return l.taken, err
+}
+
+// maxLoaders is how many threads load at once: more wait for one another at
+// the shards.
+const maxLoaders = 4
+
+// block is a block of a dump: its payload, and whether it is of the main ring.
+type block struct {
+	p    []byte
+	sum  uint32
+	main bool
+}
+
+// loader is what the threads of one Load share.
+type loader struct {
+	c          *Cache
+	now, limit uint32
+	empty      bool // nothing was in the cache: nothing is to be looked for
+	promised   uint64
+
+	mu     sync.Mutex
+	taken  int
+	seen   uint64
+	damage error
+}
+
+// read hands the blocks out, up to the last.
+func (l *loader) read(r io.Reader, work chan<- block, free <-chan []byte) error {
 	for {
 		var h [blockHeader]byte
 		if _, err := io.ReadFull(r, h[:]); err != nil {
-			return taken, ErrDumpShort
+			return ErrDumpShort
 		}
 		v := binary.LittleEndian.Uint32(h[:])
+		sum := binary.LittleEndian.Uint32(h[4:])
 		n := int(v &^ mainBlock)
 		if n > maxBlock || n == 0 {
-			return taken, ErrDumpFormat
-		}
-		p := buf[:n]
-		if _, err := io.ReadFull(r, p); err != nil {
-			return taken, ErrDumpShort
-		}
-		if crc32.Checksum(p, castagnoli) != binary.LittleEndian.Uint32(h[4:]) {
-			return taken, ErrDumpChecksum
+			return ErrDumpFormat
 		}
 		if n == endLength {
-			if binary.LittleEndian.Uint64(p) != seen {
-				return taken, ErrDumpShort
+			var p [endLength]byte
+			if _, err := io.ReadFull(r, p[:]); err != nil {
+				return ErrDumpShort
 			}
-			return taken, nil
+			if crc32.Checksum(p[:], castagnoli) != sum {
+				return ErrDumpChecksum
+			}
+			l.promised = binary.LittleEndian.Uint64(p[:])
+			return nil
 		}
-		for len(p) > 0 {
-			l := 0
-			if len(p) >= headerSize {
-				l = int(binary.LittleEndian.Uint16(p)) * unit
-			}
-			if l < headerSize || l > len(p) || !valid(p[:l]) {
-				return taken, ErrDumpFormat
-			}
-			if c.restore(p[:l], v&mainBlock != 0, now, limit) {
-				taken++
-			}
-			seen++
-			p = p[l:]
+		p := (<-free)[:n]
+		if _, err := io.ReadFull(r, p); err != nil {
+			return ErrDumpShort
 		}
+		l.mu.Lock()
+		damaged := l.damage != nil
+		l.mu.Unlock()
+		if damaged {
+			return nil
+		}
+		work <- block{p, sum, v&mainBlock != 0}
 	}
 }
 
-// restore takes one valid entry of a dump.
-func (c *Cache) restore(m []byte, main bool, now, limit uint32) bool {
+// loaderThread has one thread's room. The entries of a block are sorted by
+// shard, so that each shard is locked once a block, not once an entry.
+type loaderThread struct {
+	hashes []uint64
+	at     []uint32 // where the entry begins
+	order  []uint32
+	first  [maxShards + 1]uint32
+}
+
+func (t *loaderThread) load(l *loader, b block) {
+	seen, taken, err := 0, 0, ErrDumpChecksum
+	if crc32.Checksum(b.p, castagnoli) == b.sum {
+		seen, err = t.read(l.c, b.p)
+		taken = t.restore(l, b)
+	}
+	l.mu.Lock()
+	l.seen += uint64(seen)
+	l.taken += taken
+	if err != nil && l.damage == nil {
+		l.damage = err
+	}
+	l.mu.Unlock()
+}
+
+// read checks the entries of a block and hashes their keys, up to the first
+// that is not one.
+func (t *loaderThread) read(c *Cache, p []byte) (int, error) {
+	t.hashes, t.at = t.hashes[:0], t.at[:0]
+	t.first = [maxShards + 1]uint32{}
+	for at := 0; at < len(p); {
+		n := 0
+		if len(p)-at >= headerSize {
+			n = int(binary.LittleEndian.Uint16(p[at:])) * unit
+		}
+		if n < headerSize || n > len(p)-at || !valid(p[at:at+n]) {
+			return len(t.at), ErrDumpFormat
+		}
+		h := c.hashEntry(p[at : at+n])
+		t.hashes = append(t.hashes, h)
+		t.at = append(t.at, uint32(at))
+		t.first[h>>c.shift+1]++
+		at += n
+	}
+	return len(t.at), nil
+}
+
+// restore puts what read has found into the cache, each shard's entries in the
+// order they had.
+func (t *loaderThread) restore(l *loader, b block) (taken int) {
+	c := l.c
+	for i := range c.shards {
+		t.first[i+1] += t.first[i]
+	}
+	next := t.first
+	t.order = append(t.order[:0], t.at...) // for its length
+	for i, h := range t.hashes {
+		k := &next[h>>c.shift]
+		t.order[*k] = uint32(i)
+		*k++
+	}
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		for _, e := range t.order[t.first[i]:t.first[i+1]] {
+			m := b.p[t.at[e]:]
+			m = m[:int(binary.LittleEndian.Uint16(m))*unit]
+			if l.restore(s, m, t.hashes[e], b.main) {
+				taken++
+			}
+		}
+		s.mu.Unlock()
+	}
+	return taken
+}
+
+func (c *Cache) empty() bool {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		n := s.live
+		s.mu.Unlock()
+		if n > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// restore takes one valid entry of a dump into its shard, which is locked.
+func (l *loader) restore(s *shard, m []byte, h uint64, main bool) bool {
 	expire := binary.LittleEndian.Uint32(m[4:])
 	ttl := binary.LittleEndian.Uint32(m[8:]) & ttlMask
-	if expire > now && expire-now > ttl {
-		expire = now + ttl
+	if expire > l.now && expire-l.now > ttl {
+		expire = l.now + ttl
 		binary.LittleEndian.PutUint32(m[4:], expire)
 	}
-	if expire <= limit {
+	if expire <= l.limit {
 		return false
 	}
-	h := c.hashEntry(m)
-	s := c.shardOf(h)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.grow(c)
-	k := keyOf(m)
-	k.hash = h
+	s.grow(l.c)
 	r := &s.small
 	if main || len(m) > r.cap/4 {
 		r = &s.main
 	}
-	if len(m) > r.cap/4 || s.find(k) != 0 {
+	if len(m) > r.cap/4 {
 		return false
 	}
-	off := s.alloc(c, r, len(m), now, 0)
+	if !l.empty {
+		k := keyOf(m)
+		k.hash = h
+		if s.find(k) != 0 {
+			return false
+		}
+	}
+	off := s.alloc(l.c, r, len(m), l.now, 0)
 	copy(s.mem[off:], m)
 	s.link(h, off)
 	return true

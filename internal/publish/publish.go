@@ -18,6 +18,16 @@ import (
 // *prog.Error; those of the system become "unable to create TMP: reason" and
 // "unable to move TMP to FN: reason" (compat: djbdns.md section 4).
 func File(fn, tmp string, write func(w *bufio.Writer) error) error {
+	return file(fn, tmp, write, Commit)
+}
+
+// Quick is File for what may be lost: nothing waits for the disk. After a power
+// cut fn may be empty or torn, which its reader must be able to tell.
+func Quick(fn, tmp string, write func(w *bufio.Writer) error) error {
+	return file(fn, tmp, write, rename)
+}
+
+func file(fn, tmp string, write func(w *bufio.Writer) error, commit func(f *os.File, fn string) error) error {
 	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return prog.Fatal("unable to create "+tmp, err)
@@ -30,16 +40,25 @@ func File(fn, tmp string, write func(w *bufio.Writer) error) error {
 	if err := w.Flush(); err != nil {
 		return prog.Fatal("unable to create "+tmp, err)
 	}
-	return Commit(f, fn)
+	return commit(f, fn)
 }
 
 // Commit makes the open file f, under its temporary name, durable and renames
 // it to fn. It closes f.
 func Commit(f *os.File, fn string) error {
-	tmp := f.Name()
 	if err := f.Sync(); err != nil {
-		return prog.Fatal("unable to create "+tmp, err)
+		return prog.Fatal("unable to create "+f.Name(), err)
 	}
+	if err := rename(f, fn); err != nil {
+		return err
+	}
+	syncDir(filepath.Dir(fn))
+	return nil
+}
+
+// rename closes f and gives it its name.
+func rename(f *os.File, fn string) error {
+	tmp := f.Name()
 	if err := f.Close(); err != nil {
 		return prog.Fatal("unable to create "+tmp, err)
 	}
@@ -47,7 +66,6 @@ func Commit(f *os.File, fn string) error {
 	if err := syscall.Rename(tmp, fn); err != nil {
 		return prog.Fatal("unable to move "+tmp+" to "+fn, err)
 	}
-	syncDir(filepath.Dir(fn))
 	return nil
 }
 

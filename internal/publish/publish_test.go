@@ -16,6 +16,12 @@ func TestFile(t *testing.T) {
 	if err := File("f", "f.tmp", write("one")); err != nil {
 		t.Fatal(err)
 	}
+	if err := Quick("q", "q.tmp", write("one")); err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := os.ReadFile("q"); string(b) != "one" {
+		t.Fatalf("%q", b)
+	}
 	broken := errors.New("broken")
 	if err := File("f", "f.tmp", func(w *bufio.Writer) error { w.WriteString("half"); return broken }); err != broken {
 		t.Fatal(err)

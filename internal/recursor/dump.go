@@ -82,7 +82,8 @@ func (s *Server) dump(l *Log) {
 		return
 	}
 	n := 0
-	err := publish.File(dumpFile, dumpFile+".tmp", func(w *bufio.Writer) (err error) {
+	// the next start must not wait for the disk; Load tells a torn file
+	err := publish.Quick(dumpFile, dumpFile+".tmp", func(w *bufio.Writer) (err error) {
 		n, err = s.cache.Dump(w, wall())
 		return err
 	})
