@@ -46,6 +46,42 @@ func NewData(c, idx []byte, id zindex.Identity) (*Data, error) {
 	return &Data{View: v, Generation: generations.Add(1)}, nil
 }
 
+// Prepare reads the index for several questions, then the records it points
+// to, so that the processor waits for memory once, not once a question.
+func (d *Data) Prepare(q []content.Question, ok []bool) {
+	seed := d.Seed()
+	small := d.Size() <= cached
+	sum := uint64(0)
+	for i := range q {
+		if ok[i] {
+			q[i].Hash, q[i].Hashed = zindex.Hash(seed, q[i].Name), true
+			if !small {
+				sum += d.Touch(q[i].Hash)
+			}
+		}
+	}
+	if small {
+		return
+	}
+	for i := range q {
+		if ok[i] {
+			a, x := d.TouchNode(q[i].Hash)
+			q[i].Ahead = uint64(a)
+			sum += uint64(x)
+		}
+	}
+	for i := range q {
+		if ok[i] && q[i].Ahead != 0 {
+			sum += uint64(d.TouchRecord(zindex.Ahead(q[i].Ahead)))
+		}
+	}
+	q[0].Ahead = sum // so that the reads are not optimised away
+}
+
+// cached is the size of data and index, in bytes, up to which they stay in the
+// processor's second cache anyway.
+const cached = 256 << 10
+
 // generations counts them, so that what an Answerer has prepared from one is
 // never taken for another's.
 var generations atomic.Uint64

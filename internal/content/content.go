@@ -46,31 +46,30 @@ type Time struct {
 	Unix uint32 // seconds modulo 2^32, for cookies
 }
 
-// Question is what a Program is asked. Its slices are valid during the call.
+// Question is what a Program is asked. Its slices are valid during the call;
+// most often they are the packet's own bytes, so nobody writes to them.
 type Question struct {
 	ID     uint16
 	Bits   uint16 // the answer's header bits to start from: QR, RD, AA
-	QName  []byte // as asked, uncompressed
-	Name   []byte // the same in lower case
 	Type   dns.Type
 	Class  dns.Class
-	Client Addr   // who asks, or on whose behalf (RFC 7871)
-	Now    uint64 // TAI64 label
 	Limit  int    // bytes that the answer may have
+	QName  []byte // as asked, uncompressed
+	Name   []byte // the same in lower case
+	Now    uint64 // TAI64 label
+	Client Addr   // who asks, or on whose behalf (RFC 7871)
 	DO     bool   // RFC 3225
 	TCP    bool
 
-	Hash    uint64 // the program's own, as is Ahead; see server.Preparer
+	Hashed  bool // the program's own, as are Hash and Ahead; see server.Preparer
+	badOPT  bool
+	Hash    uint64
 	Ahead   uint64
-	Hashed  bool
-	qname   [dns.MaxName]byte
-	name    [dns.MaxName]byte
-	qlen    int    // bytes of the question in the packet, 0 if it is not plain
 	packet  []byte // the packet asked
 	edns    wire.EDNS
-	opt     options
-	badOPT  bool
-	refused bool
+	opt     options               // with edns.Present only
+	qname   [dns.MaxName]byte     // QName, when it was compressed
+	lowered [dns.MaxName + 8]byte // Name, when QName is not in lower case
 }
 
 // Result says what an answer is, for the log and for EDNS.
@@ -122,46 +121,13 @@ func (r *Responder) Parse(q *Question, packet []byte, peer *Peer, tcp bool, now 
 	if len(packet) < dns.HeaderLen || packet[2]&0x80 != 0 || packet[4] != 0 || packet[5] != 1 {
 		return false
 	}
-	q.packet, q.TCP, q.Client, q.Now, q.Hashed = packet, tcp, peer.Addr, now.TAI, false
-	q.ID = binary.BigEndian.Uint16(packet)
-	// The name is nearly always plain.
-	i, n := dns.HeaderLen, 0
-	for {
-		if i >= len(packet) {
-			return false
-		}
-		l := int(packet[i])
-		if l == 0 {
-			q.qname[n], q.name[n] = 0, 0
-			n++
-			i++
-			break
-		}
-		if l > dns.MaxLabel {
-			name, next, err := wire.AppendName(q.qname[:0], packet, dns.HeaderLen)
-			if err != nil {
-				return false
-			}
-			n, i = len(name), next
-			dnsname.AppendLower(q.name[:0], name)
-			break
-		}
-		if i+1+l > len(packet) || n+1+l >= dns.MaxName {
-			return false
-		}
-		q.qname[n], q.name[n] = byte(l), byte(l)
-		for _, c := range packet[i+1 : i+1+l] {
-			n++
-			q.qname[n] = c
-			q.name[n] = dnsname.LowerByte(c)
-		}
-		n++
-		i += 1 + l
-	}
-	if i+4 > len(packet) {
+	i := q.parseName(packet)
+	if i == 0 || i+4 > len(packet) {
 		return false
 	}
-	q.QName, q.Name = q.qname[:n], q.name[:n]
+	q.packet, q.TCP, q.Client, q.Now, q.Hashed = packet, tcp, peer.Addr, now.TAI, false
+	q.ID = binary.BigEndian.Uint16(packet)
+	q.Bits = wire.BitQR | binary.BigEndian.Uint16(packet[2:])&(wire.MaskOpcode|wire.BitRD)
 	q.Type = dns.Type(binary.BigEndian.Uint16(packet[i:]))
 	q.Class = dns.Class(binary.BigEndian.Uint16(packet[i+2:]))
 	i += 4
@@ -172,23 +138,78 @@ func (r *Responder) Parse(q *Question, packet []byte, peer *Peer, tcp bool, now 
 	if len(packet) > maxPlain && !q.edns.Present && !tcp {
 		return false
 	}
-	q.Bits = wire.BitQR | binary.BigEndian.Uint16(packet[2:])&(wire.MaskOpcode|wire.BitRD)
 	q.Limit = dns.MinUDP
 	if tcp {
 		q.Limit = dns.MaxMessage
 	}
-	q.opt = options{}
 	if q.edns.Present {
 		q.DO = q.edns.DO
 		if !tcp {
 			q.Limit = min(max(int(q.edns.UDPSize), dns.MinUDP), dns.EDNSUDPSize)
 		}
-		if !r.parseOptions(q) {
+		q.opt = options{}
+		if len(q.edns.Options) > 0 && !r.parseOptions(q) {
 			q.badOPT = true
 		}
 		q.Limit -= r.reserve(q)
 	}
 	return true
+}
+
+// parseName sets QName and Name and gives the offset behind the name, 0 if
+// there is none. The name is nearly always plain and in lower case: then
+// nothing is copied.
+func (q *Question) parseName(packet []byte) int {
+	i := dns.HeaderLen
+	for {
+		if i >= len(packet) {
+			return 0
+		}
+		l := int(packet[i])
+		if l > dns.MaxLabel {
+			name, next, err := wire.AppendName(q.qname[:0], packet, dns.HeaderLen)
+			if err != nil {
+				return 0
+			}
+			q.QName = name
+			q.Name = dnsname.AppendLower(q.lowered[:0], name)
+			return next
+		}
+		i += 1 + l
+		if i > dns.HeaderLen+dns.MaxName {
+			return 0
+		}
+		if l == 0 {
+			break
+		}
+	}
+	// Eight bytes at a time, the last time with some of the header in front.
+	// Lengths of labels are no letters.
+	const eight = 8
+	upper := uint64(0)
+	for k := dns.HeaderLen; k+eight < i; k += eight {
+		upper |= dnsname.UpperIn(binary.LittleEndian.Uint64(packet[k:]))
+	}
+	upper |= dnsname.UpperIn(binary.LittleEndian.Uint64(packet[i-eight : i]))
+	q.QName = packet[dns.HeaderLen:i:i]
+	q.Name = q.QName
+	if upper != 0 {
+		n := 0
+		for k := dns.HeaderLen; k < i; k += eight {
+			var w uint64
+			if k+eight <= len(packet) {
+				w = binary.LittleEndian.Uint64(packet[k:])
+			} else {
+				var end [eight]byte
+				copy(end[:], packet[k:])
+				w = binary.LittleEndian.Uint64(end[:])
+			}
+			binary.LittleEndian.PutUint64(q.lowered[n:], w|dnsname.UpperIn(w)>>2)
+			n += eight
+		}
+		q.Name = q.lowered[:i-dns.HeaderLen]
+	}
+	return i
 }
 
 // Reply appends the answer to the question that Parse took apart.

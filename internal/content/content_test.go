@@ -3,11 +3,13 @@ package content
 import (
 	"bytes"
 	"encoding/hex"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"bulkhead/internal/cookie"
 	"bulkhead/internal/dns"
+	"bulkhead/internal/dnsname"
 	"bulkhead/internal/wire"
 )
 
@@ -155,6 +157,41 @@ func TestLogLine(t *testing.T) {
 	}
 	if n := len(AppendLog(nil, &Peer{Addr: Addr{1}}, '+', q)); n > MaxLine {
 		t.Errorf("%d bytes, MaxLine is %d", n, MaxLine)
+	}
+}
+
+// Names of all kinds: QName is the packet's, Name its lower case, and the log
+// line shows what dnsname.AppendText makes of it.
+func TestNames(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	const alphabet = "abcXYZ019-_*.\x00\x80\xc1\xda\xff@[`{"
+	for range 20000 {
+		var name []byte
+		for room := r.IntN(dns.MaxName); len(name) < room; {
+			n := min(1+r.IntN(12), dns.MaxName-2-len(name))
+			if n < 1 {
+				break
+			}
+			name = append(name, byte(n))
+			for range n {
+				name = append(name, alphabet[r.IntN(len(alphabet))])
+			}
+		}
+		name = append(name, 0)
+		p := append(append([]byte("ABCD\x00\x01ABCD\x00\x00")[:12:12], name...), 0, 1, 0, 1)
+		p[2] = 0
+		var q Question
+		if !new(Responder).Parse(&q, p, &Peer{}, false, Time{}) {
+			t.Fatalf("%x refused", p)
+		}
+		low := dnsname.Lower(bytes.Clone(name))
+		if !bytes.Equal(q.QName, name) || !bytes.Equal(q.Name, low) {
+			t.Fatalf("%q: QName %q, Name %q", name, q.QName, q.Name)
+		}
+		line := AppendLog([]byte("x"), &Peer{}, '+', &q)
+		if want := " + 0001 " + string(dnsname.AppendText(nil, name)) + "\n"; !bytes.HasSuffix(line, []byte(want)) {
+			t.Fatalf("%q, want %q at its end", line, want)
+		}
 	}
 }
 

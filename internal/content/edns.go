@@ -132,7 +132,7 @@ func (r *Responder) reserve(q *Question) int {
 // valid reports whether the query carries a cookie that we made for its
 // sender.
 func (r *Responder) valid(q *Question, peer *Peer, now Time) bool {
-	if q.opt.hasCookie {
+	if q.edns.Present && q.opt.hasCookie {
 		for i := range r.Cookies { // RFC 9018, section 5: at most a few
 			if v := r.Cookies[i].Check(q.opt.cookie, cookieAddr(peer), now.Unix); v == cookie.Good || v == cookie.Stale {
 				return true

@@ -87,6 +87,14 @@ var lower = func() (t [256]byte) {
 // LowerByte folds one byte.
 func LowerByte(c byte) byte { return lower[c] }
 
+// UpperIn marks the bytes of w that are A to Z with their highest bit, so that
+// w|UpperIn(w)>>2 is w in lower case.
+func UpperIn(w uint64) uint64 {
+	const ones = 0x0101010101010101
+	low := w &^ (0x80 * ones)
+	return (low + (0x80-'A')*ones) &^ (low + (0x80-'Z'-1)*ones) &^ w & (0x80 * ones)
+}
+
 // Lower folds n in place and returns it.
 func Lower(n []byte) []byte {
 	for i, c := range n {

@@ -92,8 +92,10 @@ func (s *Store) Reader() *Reader {
 
 var start = time.Now()
 
-// Now is a monotonic clock for Acquire, in nanoseconds.
-func Now() int64 { return int64(time.Since(start)) }
+// Now is a monotonic clock for Acquire, in nanoseconds; At is what it showed
+// at t.
+func Now() int64           { return int64(time.Since(start)) }
+func At(t time.Time) int64 { return int64(t.Sub(start)) }
 
 // Acquire gives the data to answer from until Release; nil when there are
 // none. now is a monotonic time in nanoseconds.

@@ -11,11 +11,9 @@
 package listen
 
 import (
-	"errors"
 	"net/netip"
 	"runtime"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -27,14 +25,20 @@ const (
 	BatchLen = 64
 
 	// MaxQuery is the longest packet taken. A query is at most a name, a few
-	// options and, on its way through a proxy, padding.
-	MaxQuery = 4096
+	// options, a signature and, on its way through a proxy, padding (RFC 8467,
+	// section 4.1: to 128 bytes).
+	MaxQuery = 2048
+
+	// lineLen is a cache line. Packets begin one line more apart than they are
+	// long: were it a power of 2, their beginnings would displace each other
+	// from the processor's first cache, which chooses places by address.
+	lineLen = 64
 
 	// ReplyLen is the room for an answer. dns.EDNSUDPSize is what we send.
 	ReplyLen = 4096
 
-	// bufferWish is what is asked of the kernel for each socket's queues. It
-	// takes what net.core.rmem_max allows.
+	// bufferWish is what is asked of the kernel for each socket's queues. Root
+	// gets it; others what net.core.rmem_max allows.
 	bufferWish = 4 << 20
 )
 
@@ -57,10 +61,9 @@ type Endpoint struct {
 type Packet struct {
 	Data []byte // valid until Handle returns
 	From Endpoint
-	// Reply is what Handle leaves to be sent: nil for nothing now. Buf has
-	// length 0 and room for ReplyLen bytes; an answer may be appended to it.
+	// Reply is what Handle leaves to be sent: nil for nothing now. It may lie
+	// in Worker.Room.
 	Reply []byte
-	Buf   []byte
 	// Local is where the packet arrived, for Worker.Send.
 	Local Local
 }
@@ -199,8 +202,10 @@ func open(a netip.Addr, port uint16, more, share bool) (*sock, error) {
 			return nil, &ErrStage{"bind", err}
 		}
 	}
-	for _, opt := range [...]int{syscall.SO_RCVBUF, syscall.SO_SNDBUF} {
-		syscall.SetsockoptInt(k.fd, syscall.SOL_SOCKET, opt, bufferWish)
+	for _, opt := range [...][2]int{{unix.SO_RCVBUFFORCE, unix.SO_RCVBUF}, {unix.SO_SNDBUFFORCE, unix.SO_SNDBUF}} {
+		if syscall.SetsockoptInt(k.fd, syscall.SOL_SOCKET, opt[0], bufferWish) != nil {
+			syscall.SetsockoptInt(k.fd, syscall.SOL_SOCKET, opt[1], bufferWish)
+		}
 	}
 	return k, nil
 }
@@ -241,14 +246,26 @@ func (s *Sockets) Run(newHandler func() Handler) error {
 // Worker is one thread with its socket and buffers.
 type Worker struct {
 	*sock
-	in, out [BatchLen]mmsghdr
+	used    int // of msgs, not as receiving wants them
+	msgs    [BatchLen]mmsghdr
 	iov     [BatchLen]syscall.Iovec
-	oiov    [BatchLen]syscall.Iovec
 	from    [BatchLen]syscall.RawSockaddrInet6
 	control [BatchLen][controlLen]byte
 	packets [BatchLen]Packet
-	data    [BatchLen][MaxQuery]byte
-	reply   [BatchLen][ReplyLen]byte
+	data    [BatchLen][MaxQuery + lineLen]byte
+	room    [BatchLen * ReplyLen]byte
+}
+
+// Room is memory for the answers of one batch: of length 0 and room for
+// ReplyLen bytes a packet. Put one behind the other they stay in few cache
+// lines and pages.
+func (w *Worker) Room() []byte { return w.room[:0] }
+
+// After gives the room that is left behind an answer that was put at the
+// beginning of room.
+func After(room []byte, answer int) []byte {
+	n := (answer + lineLen - 1) &^ (lineLen - 1)
+	return room[n:n]
 }
 
 type mmsghdr struct {
@@ -261,20 +278,10 @@ type mmsghdr struct {
 const controlLen = 40
 
 func newWorker(k *sock) *Worker {
-	w := &Worker{sock: k}
-	for i := range w.in {
-		m := &w.in[i].h
-		w.iov[i].Base = &w.data[i][0]
-		w.iov[i].SetLen(MaxQuery)
+	w := &Worker{sock: k, used: BatchLen}
+	for i := range w.msgs {
+		m := &w.msgs[i].h
 		m.Iov, m.Iovlen = &w.iov[i], 1
-		m.Name = (*byte)(unsafe.Pointer(&w.from[i]))
-		if k.wildcard {
-			m.Control = &w.control[i][0]
-		}
-		o := &w.out[i].h
-		o.Iov, o.Iovlen = &w.oiov[i], 1
 	}
 	return w
 }
-
-var errClosed = errors.New("socket closed")

@@ -13,12 +13,14 @@ import (
 // echo answers with what it got, and remembers where from.
 type echo struct{ idle, batches int }
 
-func (e *echo) Handle(_ *Worker, batch []Packet) {
+func (e *echo) Handle(w *Worker, batch []Packet) {
 	e.batches++
+	room := w.Room()
 	for i := range batch {
 		p := &batch[i]
 		if len(p.Data) > 0 && p.Data[0] != 'x' {
-			p.Reply = append(p.Buf, p.Data...)
+			p.Reply = append(room, p.Data...)
+			room = After(room, len(p.Reply))
 		}
 	}
 }

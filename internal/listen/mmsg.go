@@ -46,18 +46,24 @@ const errorPause = 10 * time.Millisecond
 // msgWaitForOne makes recvmmsg sleep for the first packet only.
 const msgWaitForOne = 0x10000
 
+// prepare makes the messages that were used last fit for receiving again.
 func (w *Worker) prepare() {
-	for i := range w.in {
-		m := &w.in[i].h
+	for i := range w.msgs[:w.used] {
+		m := &w.msgs[i].h
+		w.iov[i].Base = &w.data[i][0]
+		w.iov[i].SetLen(MaxQuery)
+		m.Name = (*byte)(unsafe.Pointer(&w.from[i]))
 		m.Namelen = syscall.SizeofSockaddrInet6
 		if w.wildcard {
+			m.Control = &w.control[i][0]
 			m.SetControllen(controlLen)
 		}
 	}
+	w.used = 0
 }
 
 func (w *Worker) recv(flags uintptr) (int, syscall.Errno) {
-	p := uintptr(unsafe.Pointer(&w.in))
+	p := uintptr(unsafe.Pointer(&w.msgs))
 	if flags&syscall.MSG_DONTWAIT != 0 {
 		n, _, e := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(w.fd), p, BatchLen, flags, 0, 0)
 		return int(n), e
@@ -68,13 +74,14 @@ func (w *Worker) recv(flags uintptr) (int, syscall.Errno) {
 
 // received turns what the kernel filled in into Packets.
 func (w *Worker) received(n int) {
+	w.used = n
 	for i := range w.packets[:n] {
-		p, m := &w.packets[i], &w.in[i]
+		p, m := &w.packets[i], &w.msgs[i]
 		p.Data = w.data[i][:m.n]
 		if m.h.Flags&syscall.MSG_TRUNC != 0 {
 			p.Data = nil // longer than any query may be
 		}
-		p.Reply, p.Buf = nil, w.reply[i][:0]
+		p.Reply = nil
 		p.From.set(&w.from[i])
 		if w.wildcard {
 			p.Local = local(w.control[i][:min(int(m.h.Controllen), controlLen)])
@@ -132,7 +139,8 @@ func (w *sock) pktinfo(c *[controlLen]byte, l *Local) int {
 	return 32
 }
 
-// send sends the replies to the first n packets.
+// send sends the replies to the first n packets, by the messages that brought
+// them: those have the addresses already.
 func (w *Worker) send(n int) {
 	k := 0
 	for i := range w.packets[:n] {
@@ -140,21 +148,27 @@ func (w *Worker) send(n int) {
 		if len(p.Reply) == 0 {
 			continue
 		}
-		o, m := &w.out[k].h, &w.in[i].h
-		w.oiov[k].Base = &p.Reply[0]
-		w.oiov[k].SetLen(len(p.Reply))
-		o.Name, o.Namelen = m.Name, m.Namelen
-		if w.wildcard && p.Local.set {
-			o.Control = &w.control[i][0]
-			o.SetControllen(w.pktinfo(&w.control[i], &p.Local))
+		m := &w.msgs[k].h
+		if k != i { // one before got no answer
+			m.Name, m.Namelen = (*byte)(unsafe.Pointer(&w.from[i])), w.msgs[i].h.Namelen
+		}
+		w.iov[k].Base = &p.Reply[0]
+		w.iov[k].SetLen(len(p.Reply))
+		if w.wildcard {
+			m.Control = nil
+			m.SetControllen(0)
+			if p.Local.set {
+				m.Control = &w.control[i][0]
+				m.SetControllen(w.pktinfo(&w.control[i], &p.Local))
+			}
 		}
 		k++
 	}
 	for s := 0; s < k; {
-		r, _, e := syscall.RawSyscall6(unix.SYS_SENDMMSG, uintptr(w.fd), uintptr(unsafe.Pointer(&w.out[s])), uintptr(k-s), syscall.MSG_DONTWAIT, 0, 0)
+		r, _, e := syscall.RawSyscall6(unix.SYS_SENDMMSG, uintptr(w.fd), uintptr(unsafe.Pointer(&w.msgs[s])), uintptr(k-s), syscall.MSG_DONTWAIT, 0, 0)
 		if e == syscall.EAGAIN {
 			// the device is full: let others run while we wait for it
-			r, _, e = syscall.Syscall6(unix.SYS_SENDMMSG, uintptr(w.fd), uintptr(unsafe.Pointer(&w.out[s])), uintptr(k-s), 0, 0, 0)
+			r, _, e = syscall.Syscall6(unix.SYS_SENDMMSG, uintptr(w.fd), uintptr(unsafe.Pointer(&w.msgs[s])), uintptr(k-s), 0, 0, 0)
 		}
 		switch {
 		case e == syscall.EINTR:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"testing"
+	"time"
 
 	"bulkhead/internal/auth"
 	"bulkhead/internal/content"
@@ -19,8 +20,9 @@ type engine struct {
 	d *auth.Data
 }
 
-func (e *engine) Begin() {}
-func (e *engine) End()   {}
+func (e *engine) Begin(time.Time)                         {}
+func (e *engine) End()                                    {}
+func (e *engine) Prepare(q []content.Question, ok []bool) { e.d.Prepare(q, ok) }
 func (e *engine) Answer(dst []byte, q *content.Question) ([]byte, content.Result) {
 	return e.a.Answer(dst, e.d, q)
 }
@@ -71,13 +73,12 @@ func TestNoAllocations(t *testing.T) {
 	h := testHandler(t, testData(t, 100))
 	var batch [8]listen.Packet
 	var w listen.Worker
-	buf := make([]byte, listen.ReplyLen)
 	packets := [][]byte{query("h00000001", 1), query("nx", 1), query("h00000002", 28), query("ns1", 1), {1, 2, 3},
 		query("h00000001", 255), append(query("h00000003", 1)[:11], append([]byte{1}, append(query("h00000003", 1)[12:], 0, 0, 41, 4, 0xd0, 0, 0, 0x80, 0, 0, 0)...)...),
 		[]byte("\x12\x34\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x05other\x00\x00\x01\x00\x01")}
 	ask := func() {
 		for i := range batch {
-			batch[i] = listen.Packet{Data: packets[i], Buf: buf[:0]}
+			batch[i] = listen.Packet{Data: packets[i]}
 		}
 		h.Handle(&w, batch[:])
 		h.s.Log.Flush()
@@ -88,7 +89,7 @@ func TestNoAllocations(t *testing.T) {
 	}
 	for k := range packets {
 		if n := testing.AllocsPerRun(1000, func() {
-			batch[0] = listen.Packet{Data: packets[k], Buf: buf[:0]}
+			batch[0] = listen.Packet{Data: packets[k]}
 			h.Handle(&w, batch[:1])
 			h.s.Log.Flush()
 		}); n != 0 {
@@ -117,15 +118,17 @@ func BenchmarkHandle(b *testing.B) {
 					}
 				}
 				var batch [16]listen.Packet
-				var bufs [16][512]byte
 				var w listen.Worker
 				b.ReportAllocs()
 				b.ResetTimer()
 				for i := 0; i < b.N; i += 16 {
 					for j := range batch {
-						batch[j] = listen.Packet{Data: qs[(i+j)%total], Buf: bufs[j][:0]}
+						batch[j] = listen.Packet{Data: qs[(i+j)%total]}
 					}
 					h.Handle(&w, batch[:])
+					if i%(16*256) == 0 {
+						h.s.Log.Flush()
+					}
 				}
 			})
 		}

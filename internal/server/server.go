@@ -34,9 +34,9 @@ import (
 // Program is a server's own part, one a thread.
 type Program interface {
 	content.Program
-	// Begin is called before the questions of a batch, End after their
-	// answers are made.
-	Begin()
+	// Begin is called before the questions of a batch, with the time, End after
+	// their answers are made.
+	Begin(now time.Time)
 	End()
 }
 
@@ -64,6 +64,7 @@ const spare = 2
 
 // Run starts a server and serves until the process ends.
 func Run(spec Spec) error {
+	sandbox.Begin()
 	addrs, err := env.Addrs("IP")
 	if err != nil {
 		return err
@@ -140,77 +141,121 @@ func config() (c content.Config, err error) {
 	return c, nil
 }
 
+// aheadLen is how many questions are taken apart before the first is answered,
+// so that a Preparer can have memory read for all of them at once. More would
+// not be read at once (a processor waits for a dozen cache lines or so) and the
+// questions themselves would leave its first cache.
+const aheadLen = 16
+
 // handler is one thread's.
 type handler struct {
 	s     *Server
 	p     Program
+	ahead Preparer // p, if it is one
 	resp  content.Responder
 	log   *qlog.Log
 	table *rrl.Table // nil: no limit
-	q     [listen.BatchLen]content.Question
-	ok    [listen.BatchLen]bool
+	q     [aheadLen]content.Question
+	ok    [aheadLen]bool
+
+	// Of the batch; in the handler so that fault finds them.
+	w     *listen.Worker
+	room  []byte // for the answers to come
+	lines []byte // of the log
+	next  int    // packet to be answered
 }
 
 func (s *Server) handler(p Program) *handler {
-	return &handler{s: s, p: p, resp: content.Responder{Config: s.Config, Program: p}, log: s.Log.Log(), table: s.limit.table()}
+	h := &handler{s: s, p: p, resp: content.Responder{Config: s.Config, Program: p}, log: s.Log.Log(), table: s.limit.table()}
+	h.ahead, _ = p.(Preparer)
+	return h
 }
 
 // Handle answers a batch.
-func (h *handler) Handle(_ *listen.Worker, batch []listen.Packet) {
+func (h *handler) Handle(w *listen.Worker, batch []listen.Packet) {
 	t := time.Now()
 	now := content.Time{TAI: tai64.Seconds(t), Unix: uint32(t.Unix())}
-	h.p.Begin()
-	for i := range batch {
-		peer := content.Peer{Addr: batch[i].From.Addr, Port: batch[i].From.Port}
-		h.ok[i] = h.resp.Parse(&h.q[i], batch[i].Data, &peer, false, now)
-	}
-	if pre, ok := h.p.(Preparer); ok && len(batch) > 1 {
-		pre.Prepare(h.q[:len(batch)], h.ok[:len(batch)])
-	}
-	var lines []byte
+	h.room, h.next = w.Room(), 0
+	h.p.Begin(t)
 	if !h.s.quiet {
-		lines = h.log.Begin()
+		h.lines = h.log.Begin()
 	}
-	for i := range batch {
-		p := &batch[i]
-		peer := content.Peer{Addr: p.From.Addr, Port: p.From.Port}
-		e := content.Entry{Mark: '/'}
-		if h.ok[i] {
-			p.Reply, e = h.reply(p, &h.q[i], &peer, now)
-			if p.Reply != nil && h.table != nil && !e.Cookie {
-				p.Reply = h.limited(p.Reply, &h.q[i], e.RCode, &peer, now)
-			}
-		}
-		if !h.s.quiet && h.log.Fits(lines, content.MaxLine) {
-			lines = content.AppendLog(lines, &peer, e.Mark, &h.q[i])
-		}
+	for h.next < len(batch) {
+		n := min(h.next+aheadLen, len(batch))
+		h.some(batch[:n], now)
 	}
 	if !h.s.quiet {
-		h.log.End(lines)
+		h.log.End(h.lines)
+		h.lines = nil
 	}
 	h.p.End()
 }
 
-// Preparer is a Program that can look ahead at a batch, to have memory read
-// for all its questions at once.
+// Preparer is a Program that can look ahead, to have memory read for several
+// questions at once.
 type Preparer interface {
 	Prepare(q []content.Question, ok []bool)
 }
 
-// reply answers one question. A fault in the data, such as a file changed
-// under us, costs this answer, not the server.
-func (h *handler) reply(p *listen.Packet, q *content.Question, peer *content.Peer, now content.Time) (msg []byte, e content.Entry) {
-	defer func() {
-		if x := recover(); x != nil {
-			f, ok := h.p.(interface{ Fault(any) })
-			if !ok {
-				panic(x)
+// some answers the packets of batch from h.next on, at most aheadLen.
+func (h *handler) some(batch []listen.Packet, now content.Time) {
+	defer h.fault(batch)
+	first := h.next
+	q, ok := h.q[:len(batch)-first], h.ok[:len(batch)-first]
+	for i := range q {
+		p := &batch[first+i]
+		ok[i] = h.resp.Parse(&q[i], p.Data, &content.Peer{Addr: p.From.Addr, Port: p.From.Port}, false, now)
+	}
+	if h.ahead != nil && len(q) > 1 {
+		h.ahead.Prepare(q, ok)
+	}
+	for i := range q {
+		p := &batch[first+i]
+		peer := content.Peer{Addr: p.From.Addr, Port: p.From.Port}
+		h.next = first + i
+		e := content.Entry{Mark: '/'}
+		if ok[i] {
+			p.Reply, e = h.resp.Reply(h.room[:0:listen.ReplyLen], &q[i], &peer, now)
+			if p.Reply != nil && h.table != nil && !e.Cookie {
+				p.Reply = h.limited(p.Reply, &q[i], e.RCode, &peer, now)
 			}
-			f.Fault(x)
-			msg, e = q.Header(p.Buf, dns.RCodeServFail), content.Entry{Mark: '-', RCode: dns.RCodeServFail}
 		}
-	}()
-	return h.resp.Reply(p.Buf, q, peer, now)
+		h.done(p, &peer, e.Mark, &q[i])
+	}
+	h.next = len(batch)
+}
+
+// done keeps what was put into the room, and logs.
+func (h *handler) done(p *listen.Packet, peer *content.Peer, mark byte, q *content.Question) {
+	h.room = listen.After(h.room, len(p.Reply))
+	if !h.s.quiet && h.log.Fits(h.lines, content.MaxLine) {
+		h.lines = content.AppendLog(h.lines, peer, mark, q)
+	}
+}
+
+// fault ends a panic: one in the data, such as a file changed under us, costs
+// one answer, not the server.
+func (h *handler) fault(batch []listen.Packet) {
+	x := recover()
+	if x == nil {
+		return
+	}
+	f, ok := h.p.(interface{ Fault(any) })
+	if !ok {
+		panic(x)
+	}
+	f.Fault(x)
+	p := &batch[h.next]
+	peer := content.Peer{Addr: p.From.Addr, Port: p.From.Port}
+	q := &h.q[0] // looking ahead may have come upon it: each is parsed again
+	if h.resp.Parse(q, p.Data, &peer, false, content.Time{}) {
+		p.Reply = q.Header(h.room, dns.RCodeServFail)
+		h.done(p, &peer, '-', q)
+	} else {
+		p.Reply = nil
+		h.done(p, &peer, '/', q)
+	}
+	h.next++
 }
 
 // PanicOnFault makes a read beyond the end of a mapped file a panic of this

@@ -5,6 +5,7 @@ package smallserver
 import (
 	"math/rand/v2"
 	"runtime"
+	"time"
 
 	"bulkhead/internal/cdb"
 	"bulkhead/internal/content"
@@ -29,8 +30,8 @@ func Wall(*server.Server) (func() server.Program, error) {
 
 type wallProgram struct{ wall.Answerer }
 
-func (*wallProgram) Begin() {}
-func (*wallProgram) End()   {}
+func (*wallProgram) Begin(time.Time) {}
+func (*wallProgram) End()            {}
 
 // mapped is a thread's part of a server with a data file.
 type mapped[T any] struct {
@@ -41,7 +42,7 @@ type mapped[T any] struct {
 }
 
 // Begin takes the newest version for a batch.
-func (m *mapped[T]) Begin() {
+func (m *mapped[T]) Begin(time.Time) {
 	if !m.guard {
 		server.PanicOnFault()
 		m.guard = true

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"runtime"
+	"time"
 
 	"bulkhead/internal/auth"
 	"bulkhead/internal/content"
@@ -13,7 +14,6 @@ import (
 	"bulkhead/internal/env"
 	"bulkhead/internal/generation"
 	"bulkhead/internal/server"
-	"bulkhead/internal/zindex"
 )
 
 // Init opens the data and gives the maker of each thread's part.
@@ -39,16 +39,15 @@ type program struct {
 	store  *generation.Store
 	reader *generation.Reader
 	data   *auth.Data
-	touch  uint64 // keeps reads ahead from being optimised away
 	guard  bool
 }
 
-func (p *program) Begin() {
+func (p *program) Begin(now time.Time) {
 	if !p.guard {
 		server.PanicOnFault()
 		p.guard = true
 	}
-	p.data = p.reader.Acquire(generation.Now())
+	p.data = p.reader.Acquire(generation.At(now))
 }
 
 func (p *program) End() {
@@ -56,33 +55,11 @@ func (p *program) End() {
 	p.reader.Release()
 }
 
-// Prepare reads the index for all questions of a batch, then the records they
-// point to, so that the processor waits for memory once, not once a question.
+// Prepare implements server.Preparer.
 func (p *program) Prepare(q []content.Question, ok []bool) {
-	d := p.data
-	if d == nil {
-		return
+	if p.data != nil {
+		p.data.Prepare(q, ok)
 	}
-	seed, sum := d.Seed(), p.touch
-	for i := range q {
-		if ok[i] {
-			q[i].Hash, q[i].Hashed = zindex.Hash(seed, q[i].Name), true
-			sum += d.Touch(q[i].Hash)
-		}
-	}
-	for i := range q {
-		if ok[i] {
-			a, x := d.TouchNode(q[i].Hash)
-			q[i].Ahead = uint64(a)
-			sum += uint64(x)
-		}
-	}
-	for i := range q {
-		if ok[i] {
-			sum += uint64(d.TouchRecord(zindex.Ahead(q[i].Ahead)))
-		}
-	}
-	p.touch = sum
 }
 
 // Answer implements content.Program.

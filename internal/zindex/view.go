@@ -60,6 +60,9 @@ func (v *View) Identity() Identity { return v.id }
 // CDB gives the data file's bytes.
 func (v *View) CDB() cdb.Reader { return cdb.Reader(v.cdb) }
 
+// Size is the length of data and index in bytes.
+func (v *View) Size() int { return len(v.cdb) + len(v.idx) }
+
 // Seed is what to give to Hash.
 func (v *View) Seed() uint64 { return v.seed }
 
