@@ -59,9 +59,14 @@ func TryExecFile(program string, argv, env []string) error {
 }
 
 // Start runs argv as a child, searching PATH as Exec does, and gives its pid.
-// Failure to exec is reported here, in the parent.
+// Failure to exec is reported here, in the parent. The search itself costs no
+// process: a candidate that is not there is not forked for.
 func Start(argv []string, attr *syscall.ProcAttr) (pid int, err error) {
 	start := func(file string) error {
+		const fOK = 0 // F_OK of unistd.h
+		if file[0] == '/' && syscall.Access(file, fOK) == syscall.ENOENT {
+			return syscall.ENOENT
+		}
 		pid, err = syscall.ForkExec(file, argv, attr)
 		return err
 	}

@@ -307,6 +307,7 @@ func (s *Scanner) pass() {
 		for _, name := range names {
 			s.entry(name)
 		}
+		s.startDown()
 	}
 	if err != nil {
 		prog.Warn("unable to read directory", err)
@@ -319,8 +320,23 @@ func (s *Scanner) pass() {
 	s.forget()
 }
 
-// entry looks at one name: a new service is taken on, a half that does not run
-// is started.
+// startDown starts every listed half that does not run: the services first,
+// since somebody waits for them, then their loggers, for which what services
+// say meanwhile waits in the pipes.
+func (s *Scanner) startDown() {
+	for _, sv := range s.services {
+		if sv.listed && sv.main.pid == 0 {
+			s.startMain(sv)
+		}
+	}
+	for _, sv := range s.services {
+		if sv.listed && sv.logged && sv.log.pid == 0 {
+			s.startLog(sv)
+		}
+	}
+}
+
+// entry looks at one name: a new service is taken on.
 func (s *Scanner) entry(name string) {
 	if name[0] == '.' {
 		return
@@ -340,13 +356,9 @@ func (s *Scanner) entry(name string) {
 			return
 		}
 	}
-	sv.listed = true
-	sv.name = name
-	if sv.main.pid == 0 {
-		s.startMain(sv)
-	}
-	if sv.logged && sv.log.pid == 0 {
-		s.startLog(sv)
+	if !sv.listed { // of two names in one pass the first counts
+		sv.listed = true
+		sv.name = name
 	}
 }
 
