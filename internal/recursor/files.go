@@ -107,10 +107,10 @@ func parseServer(line string) (netip.AddrPort, bool) {
 // addForwards reads the folder forward, if there is one: zones whose servers
 // recurse for us.
 func addForwards(c *resolver.Config) error {
-	if _, err := os.Stat("forward"); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(forwardDir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	zones, err := readServers("forward")
+	zones, err := readServers(forwardDir)
 	if err != nil {
 		return err
 	}

@@ -8,9 +8,6 @@ import (
 	"sort"
 	"strings"
 	"sync"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"bulkhead/internal/dns64"
 	"bulkhead/internal/dnsname"
@@ -70,33 +67,7 @@ func readPolicy() (*policy.Config, error) {
 // policyWatch is what is known of the folder rpz.
 type policyWatch struct {
 	mu    sync.Mutex
-	stamp map[string]policyStamp // of the files that were read last, or failed
-}
-
-// policyStamp tells versions of a file apart.
-type policyStamp struct {
-	size  int64
-	ctime time.Time // which chmod and rename change too
-	inode uint64
-}
-
-// policyStamps looks at the folder without reading its files. A folder that can
-// not be read looks as if it were empty; readPolicy says why.
-func policyStamps() map[string]policyStamp {
-	out := map[string]policyStamp{}
-	entries, _ := os.ReadDir(policyDir)
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), ".") || e.IsDir() {
-			continue
-		}
-		// not DirEntry.Info: a link to a file counts as the file
-		var st unix.Stat_t
-		if unix.Stat(policyDir+"/"+e.Name(), &st) != nil {
-			continue
-		}
-		out[e.Name()] = policyStamp{st.Size, time.Unix(st.Ctim.Unix()), st.Ino}
-	}
-	return out
+	stamp map[string]fileStamp // of the files that were read last, or failed
 }
 
 // usePolicy reads the policy for all workers. With one, no answer goes out
@@ -104,12 +75,12 @@ func policyStamps() map[string]policyStamp {
 func (s *Server) usePolicy() error {
 	s.policies.mu.Lock()
 	defer s.policies.mu.Unlock()
-	return s.usePolicyLocked(policyStamps())
+	return s.usePolicyLocked(stamps(policyDir))
 }
 
 // usePolicyLocked is given what the folder looked like before its files are
 // read, so that a change meanwhile is seen the next time.
-func (s *Server) usePolicyLocked(stamp map[string]policyStamp) error {
+func (s *Server) usePolicyLocked(stamp map[string]fileStamp) error {
 	s.policies.stamp = stamp
 	c, err := readPolicy()
 	if err != nil {
@@ -120,36 +91,11 @@ func (s *Server) usePolicyLocked(stamp map[string]policyStamp) error {
 	return nil
 }
 
-// policyLook is how often the folder is looked at. Who waits for a policy waits
-// for a transfer before; and it works on network file systems too.
-const policyLook = time.Second
-
-// watchPolicy reads the policy again whenever the folder has changed, beside
-// the workers: no question waits for it. What can not be read leaves the policy
-// as it was.
-func (s *Server) watchPolicy(stop <-chan struct{}) {
-	t := time.NewTicker(policyLook)
-	defer t.Stop()
-	for {
-		select {
-		case <-stop:
-			return
-		case <-t.C:
-		}
-		if changed, err := s.policyChanged(); err != nil {
-			warnPolicy(err)
-		} else if changed {
-			s.spreadPolicy()
-			prog.Print("policy reloaded")
-		}
-	}
-}
-
 // policyChanged reads the policy if the folder is not as it was.
 func (s *Server) policyChanged() (changed bool, err error) {
 	s.policies.mu.Lock()
 	defer s.policies.mu.Unlock()
-	stamp := policyStamps()
+	stamp := stamps(policyDir)
 	if maps.Equal(stamp, s.policies.stamp) {
 		return false, nil
 	}

@@ -205,15 +205,17 @@ func (c *cacheServer) lines() string {
 
 // waitLog waits for a line that contains text; a generous time-out ends a test
 // that would wait for ever.
-func (c *cacheServer) waitLog(text string) {
+func (c *cacheServer) waitLog(text string) { c.t.Helper(); c.waitLogs(text, 1) }
+
+func (c *cacheServer) waitLogs(text string, times int) {
 	c.t.Helper()
 	for range 1000 {
-		if strings.Contains(c.lines(), text) {
+		if strings.Count(c.lines(), text) >= times {
 			return
 		}
 		select {
 		case <-c.done:
-			if !strings.Contains(c.lines(), text) {
+			if strings.Count(c.lines(), text) < times {
 				c.t.Fatalf("ended without %q:\n%s", text, c.lines())
 			}
 			return
@@ -479,6 +481,38 @@ func TestReload(t *testing.T) {
 	if r := c.ask("www.private.test.", dns.TypeA); len(r.Answer) != 1 {
 		t.Errorf("%v", r)
 	}
+}
+
+// TestServersWatched: a file in servers/ or forward/ counts without a signal,
+// and one that goes away no longer does.
+func TestServersWatched(t *testing.T) {
+	a, b := newAuthority(t), newAuthority(t)
+	a.add("www.example.test. 300 IN A 192.0.2.1")
+	b.add("www.private.test. 300 IN A 192.0.2.2")
+	b.add("two.private.test. 300 IN A 192.0.2.3")
+	b.add("three.private.test. 300 IN A 192.0.2.4")
+	root := makeRoot(t, a)
+	c := start(t, root)
+	c.ask("www.example.test.", dns.TypeA)
+	list := []byte(strings.Replace(b.addr, ":", "@", 1) + "\n")
+	os.WriteFile(root+"/servers/private.test", list, 0o644)
+	c.waitLogs("reloaded", 1)
+	if r := c.ask("www.private.test.", dns.TypeA); len(r.Answer) != 1 {
+		t.Errorf("servers/ with a new file: %v", r)
+	}
+	os.Mkdir(root+"/forward", 0o755)
+	os.Rename(root+"/servers/private.test", root+"/forward/private.test")
+	c.waitLogs("reloaded", 2)
+	if r := c.ask("two.private.test.", dns.TypeA); len(r.Answer) != 1 {
+		t.Errorf("forward/ with a new file: %v", r)
+	}
+	os.Remove(root + "/forward/private.test")
+	c.waitLogs("reloaded", 3)
+	if r := c.ask("three.private.test.", dns.TypeA); len(r.Answer) != 0 {
+		t.Errorf("forward/ without the file: %v", r)
+	}
+	c.ask("www.example.test.", dns.TypeA)
+	c.waitLog("cached 1 www.example.test.")
 }
 
 func TestExplain(t *testing.T) {

@@ -5,6 +5,7 @@
 //	settings.go  the environment
 //	files.go     servers/, forward/, trust anchors
 //	names.go     ip/, watched
+//	watch.go     servers/, forward/ and rpz/, watched
 //	worker.go    one thread's loop; panics
 //	udp.go       clients' datagrams, in batches
 //	tcp.go       clients' connections
@@ -62,7 +63,7 @@ type Server struct {
 
 	policies policyWatch
 
-	seed []byte
+	reloading sync.Mutex
 }
 
 // sockets are those opened while privileged.
@@ -99,6 +100,7 @@ func Run(box sandbox.Decl) error {
 	if err != nil {
 		return prog.Fatal("not enough memory for cache of size "+os.Getenv("CACHESIZE"), nil)
 	}
+	servers := stamps(serversDir, forwardDir)
 	cfg, err := readConfig(&s.set)
 	if err != nil {
 		return err
@@ -141,7 +143,7 @@ func Run(box sandbox.Decl) error {
 	for _, w := range s.workers {
 		wg.Go(func() { w.run(cfg) })
 	}
-	go s.watchPolicy(stop)
+	go s.watchFolders(servers, stop)
 	wg.Wait()
 	control.close()
 	if s.set.Persist {
@@ -327,6 +329,8 @@ func (s *Server) signals(string) chan struct{} {
 // reload reads servers, forward, trust anchors and ip again. A file that can
 // not be read leaves all as it was.
 func (s *Server) reload() {
+	s.reloading.Lock()
+	defer s.reloading.Unlock()
 	s.loadNames()
 	cfg, err := readConfig(&s.set)
 	if err != nil {

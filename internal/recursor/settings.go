@@ -86,7 +86,8 @@ const (
 )
 
 // readConfig reads what the engine wants to know, from the environment and the
-// files below ROOT. It is called again on SIGHUP.
+// files below ROOT. It is called again on SIGHUP and
+// when servers or forward have changed.
 func readConfig(set *settings) (*resolver.Config, error) {
 	c := &resolver.Config{
 		ForwardOnly: env.IsOn("FORWARDONLY"),
@@ -126,7 +127,7 @@ func readConfig(set *settings) (*resolver.Config, error) {
 		}
 		c.IgnoreIP = append(c.IgnoreIP, netip.PrefixFrom(a, a.BitLen()))
 	}
-	if c.Zones, err = readServers("servers"); err != nil {
+	if c.Zones, err = readServers(serversDir); err != nil {
 		return nil, err
 	}
 	if err := addForwards(c); err != nil {
