@@ -14,6 +14,7 @@
 //	nsec3.go      proofs with NSEC3 (RFC 5155, section 8; RFC 9276)
 //	anchor.go     trust anchors and negative trust anchors as text
 //	rollover.go   trust anchors that follow the zone (RFC 5011)
+//	anchorfile.go their file, which the administrator edits too
 //	sentinel.go   RFC 8509
 //	zonemd.go     message digests for zones (RFC 8976)
 //	sign.go       making signatures, DS, NSEC and NSEC3 chains

@@ -82,6 +82,16 @@ func (p Policy) ParseKey(data []byte) (*Key, bool) {
 	return k, true
 }
 
+// ParseKeys reads the data of several keys, leaving out what is none.
+func (p Policy) ParseKeys(data [][]byte) (keys []*Key) {
+	for _, d := range data {
+		if k, ok := p.ParseKey(d); ok {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
 // ZoneKey reports whether the key may sign zone data: ZONE bit, protocol 3,
 // not revoked (RFC 4034, section 2.1; RFC 5011, section 2.1).
 func (k *Key) ZoneKey() Reason {

@@ -2,14 +2,9 @@ package dnssec
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
-	"strconv"
-	"strings"
 
-	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
-	"bulkhead/internal/rdata"
 )
 
 // KeyState is a state of RFC 5011, section 4.2. Start is no state of a key
@@ -31,7 +26,9 @@ func (s KeyState) String() string { return keyStates[s&3] }
 type TrackedKey struct {
 	Data  []byte // DNSKEY data, the REVOKE bit clear
 	State KeyState
-	Since int64 // when the state began, seconds since 1970
+	Since int64 // when the state began, or a revoked key was last seen; seconds since 1970
+	Hold  int64 // KeyAddPend: seconds it has to wait
+	Named bool  // KeyRevoked: a line of the administrator's still names it
 }
 
 // Times of RFC 5011, sections 2.3 and 2.4.1, in seconds.
@@ -41,6 +38,9 @@ const (
 	minProbe       = 3600
 	maxProbe       = 15 * 86400
 	maxProbeRetry  = 86400
+	// seenAgain is how old the time of a revoked key's last sight may get
+	// before it is written anew, so that not every look changes the file.
+	seenAgain = 86400
 	// maxTracked bounds the keys of one trust point: an attacker who holds a
 	// zone's key may announce any number.
 	maxTracked = 16
@@ -53,78 +53,111 @@ type TrustPoint struct {
 	Keys []TrackedKey
 }
 
-// Anchor is what of the point is trusted now.
+// Anchor is what of the point is trusted now. Nothing at all, when all its keys
+// are revoked: then it is as if the point had never been configured (RFC 5011,
+// section 5).
 func (p *TrustPoint) Anchor() Anchor {
 	a := Anchor{Name: p.Name, DS: p.DS}
 	for _, k := range p.Keys {
-		if k.State == KeyValid || k.State == KeyMissing {
+		if k.trusted() {
 			a.Keys = append(a.Keys, k.Data)
 		}
 	}
 	return a
 }
 
+func (k *TrackedKey) trusted() bool { return k.State == KeyValid || k.State == KeyMissing }
+
 // Observe takes a DNSKEY RRset fetched from the point's zone. valid says that
 // VerifyKeys found it secure by the point's present anchors. It reports whether
 // a state changed, and in how many seconds to look again (RFC 5011, section
 // 2.3). now is in seconds since 1970.
+//
+// The states and events are those of RFC 5011, section 4.1 and 4.2:
+//
+//	          NewKey   KeyPres  KeyRem   AddTime  RevBit   RemTime
+//	(start)   addpend
+//	addpend                     (start)  valid    (start)
+//	valid                       missing           revoked
+//	missing            valid                      revoked
+//	revoked                                                (start)
+//
+// A time that lies in the future comes of a clock that was set back: then the
+// waiting begins anew.
 func (p *TrustPoint) Observe(set *RRset, valid bool, now int64, b *Budget) (changed bool, again int64) {
-	if p.revocations(set, now, b) {
-		changed = true
-	}
+	changed = p.revocations(set, now, b)
 	origTTL, life := int64(set.TTL), int64(maxProbe)
 	for _, data := range set.Sigs {
-		if s, ok := ParseRRSIG(data); ok && int64(s.Expiration-uint32(now)) < life {
-			life = int64(s.Expiration - uint32(now))
+		if s, ok := ParseRRSIG(data); ok {
+			origTTL = max(origTTL, int64(s.OriginalTTL))
+			if left := int64(s.Expiration - uint32(now)); left < life {
+				life = left
+			}
 		}
+	}
+	if origTTL >= 1<<31 {
+		origTTL = 0 // RFC 2181, section 8
 	}
 	if !valid {
 		return changed, max(minProbe, min(maxProbeRetry, origTTL/10, life/10))
 	}
 	again = max(minProbe, min(maxProbe, origTTL/2, life/2))
-	seen := make([]bool, len(p.Keys))
+	seen := make([]bool, len(p.Keys), maxTracked)
 	for _, data := range set.Data {
 		k, ok := Policy{SHA1: true}.ParseKey(data)
-		if !ok || k.ZoneKey() != ReasonNone || k.Flags&FlagSEP == 0 {
-			continue // RFC 5011, section 3: only keys with SEP are followed
+		if !ok || k.Flags&FlagZone == 0 || k.Protocol != 3 {
+			continue
 		}
 		i := p.find(data)
 		if i < 0 {
-			if len(p.Keys) >= maxTracked {
+			// RFC 5011, section 3: only keys with SEP are followed
+			if len(p.Keys) >= maxTracked || k.Flags&FlagSEP == 0 || k.Flags&FlagRevoke != 0 {
 				continue
 			}
-			state := KeyAddPend
+			t := TrackedKey{Data: slices.Clone(data), State: KeyAddPend, Since: now, Hold: max(AddHoldDown, origTTL)}
 			if p.takeDS(k) {
-				state = KeyValid
+				t.State, t.Hold = KeyValid, 0
 			}
-			p.Keys = append(p.Keys, TrackedKey{Data: slices.Clone(data), State: state, Since: now})
+			p.Keys = append(p.Keys, t)
 			seen = append(seen, true)
 			changed = true
 			continue
 		}
-		seen[i] = true
 		t := &p.Keys[i]
-		if p.takeDS(k) && t.State == KeyAddPend {
-			*t = TrackedKey{t.Data, KeyValid, now}
-			changed = true
+		if t.State == KeyRevoked {
+			// With the bit or without: it is there, and no better than before.
+			seen[i] = true
+			if t.Since > now || now-t.Since >= seenAgain {
+				t.Since, changed = now, true
+			}
+			continue
 		}
-		switch {
-		case t.State == KeyMissing, t.State == KeyAddPend && now-t.Since >= max(AddHoldDown, origTTL):
-			*t = TrackedKey{t.Data, KeyValid, now}
+		if k.Flags&FlagRevoke != 0 {
+			continue // not signed by itself: another key than the one we know
+		}
+		seen[i] = true
+		switch ds := p.takeDS(k); {
+		case t.State == KeyMissing, t.State == KeyAddPend && (ds || t.Since <= now && now-t.Since >= max(AddHoldDown, t.Hold)):
+			*t = TrackedKey{Data: t.Data, State: KeyValid, Since: now}
 			changed = true
+		case t.State == KeyAddPend && t.Since > now:
+			t.Since, changed = now, true
 		}
 	}
 	n := 0
 	for i, t := range p.Keys {
 		if !seen[i] {
 			switch {
-			case t.State == KeyAddPend: // section 4.2: back to Start
+			case t.State == KeyAddPend:
 				changed = true
 				continue
 			case t.State == KeyValid:
 				t.State, t.Since = KeyMissing, now
 				changed = true
-			case t.State == KeyRevoked && now-t.Since >= RemoveHoldDown:
+			case t.State == KeyRevoked && t.Since > now:
+				t.Since = now
+				changed = true
+			case t.State == KeyRevoked && now-t.Since >= RemoveHoldDown && !t.Named:
 				changed = true
 				continue
 			}
@@ -149,26 +182,22 @@ func (p *TrustPoint) revocations(set *RRset, now int64, b *Budget) (changed bool
 		plain[1] &^= FlagRevoke
 		i := p.find(plain)
 		old, _ := Policy{SHA1: true}.ParseKey(plain)
-		ds := p.matchDS(old)
-		if i >= 0 && p.Keys[i].State == KeyRevoked || i < 0 && ds < 0 {
+		if i >= 0 && p.Keys[i].State == KeyRevoked || i < 0 && p.matchDS(old) < 0 {
 			continue
 		}
 		if v.Verify(set, p.Name, []*Key{k}, uint32(now), b).Status != Secure {
 			continue
 		}
 		changed = true
-		for ; ds >= 0; ds = p.matchDS(old) {
-			p.DS = slices.Delete(p.DS, ds, ds+1)
-		}
-		if i < 0 {
-			p.Keys = append(p.Keys, TrackedKey{Data: plain})
-			i = len(p.Keys) - 1
-		}
-		if p.Keys[i].State == KeyAddPend && len(p.Keys[i].Data) > 0 && p.Keys[i].Since != 0 {
+		ds := p.takeDS(old)
+		switch {
+		case i < 0:
+			p.Keys = append(p.Keys, TrackedKey{Data: plain, State: KeyRevoked, Since: now})
+		case p.Keys[i].State == KeyAddPend && !ds:
 			p.Keys = slices.Delete(p.Keys, i, i+1) // never was trusted
-			continue
+		default:
+			p.Keys[i] = TrackedKey{Data: p.Keys[i].Data, State: KeyRevoked, Since: now}
 		}
-		p.Keys[i].State, p.Keys[i].Since = KeyRevoked, now
 	}
 	return changed
 }
@@ -178,14 +207,17 @@ func (p *TrustPoint) find(data []byte) int {
 }
 
 func (p *TrustPoint) matchDS(k *Key) int {
-	return slices.IndexFunc(p.DS, func(d []byte) bool {
-		ds, ok := ParseDS(d)
-		if !ok || ds.KeyTag != k.Tag || ds.Algorithm != k.Algorithm {
-			return false
-		}
-		digest, known := AppendDigest(nil, ds.DigestType, p.Name, k.Data)
-		return known && bytes.Equal(digest, ds.Digest)
-	})
+	return slices.IndexFunc(p.DS, func(d []byte) bool { return dsOf(p.Name, k, d) })
+}
+
+// dsOf reports whether DS data are those of a key of owner's.
+func dsOf(owner dnsname.Name, k *Key, data []byte) bool {
+	ds, ok := ParseDS(data)
+	if !ok || ds.KeyTag != k.Tag || ds.Algorithm != k.Algorithm {
+		return false
+	}
+	digest, known := AppendDigest(nil, ds.DigestType, owner, k.Data)
+	return known && bytes.Equal(digest, ds.Digest)
 }
 
 // takeDS replaces the DS records of k, if there are any, by the key itself.
@@ -195,98 +227,4 @@ func (p *TrustPoint) takeDS(k *Key) (any bool) {
 		any = true
 	}
 	return any
-}
-
-// The file root/trust-anchors holds what ParseAnchors reads. Keys that RFC 5011
-// follows have their state in a comment; those not (or no more) trusted stand
-// wholly in one, so that any reader of zone files sees only what is trusted:
-//
-//	. IN DNSKEY 257 3 8 AwEA... ; rfc5011 valid 1700000000 key 20326
-//	;rfc5011 addpend 1700000000 key 38696 . IN DNSKEY 257 3 8 AwEA...
-
-// FormatPoints gives the text of the file.
-func FormatPoints(points []*TrustPoint) []byte {
-	var b []byte
-	b = append(b, "; Trust anchors. dnscache follows the keys of these zones (RFC 5011) and\n"+
-		"; writes this file again when they change. DS and DNSKEY lines may be added.\n"...)
-	for _, p := range points {
-		owner := dnsname.AppendMaster(nil, p.Name)
-		for _, d := range p.DS {
-			b = fmt.Appendf(b, "%s IN DS %s\n", owner, rdata.AppendText(nil, dns.TypeDS, d))
-		}
-		for _, trusted := range [...]bool{true, false} {
-			for _, k := range p.Keys {
-				if (k.State == KeyValid || k.State == KeyMissing) != trusted {
-					continue
-				}
-				text := rdata.AppendText(nil, dns.TypeDNSKEY, k.Data)
-				if trusted {
-					b = fmt.Appendf(b, "%s IN DNSKEY %s ; rfc5011 %s %d key %d\n", owner, text, k.State, k.Since, KeyTag(k.Data))
-				} else {
-					b = fmt.Appendf(b, ";rfc5011 %s %d key %d %s IN DNSKEY %s\n", k.State, k.Since, KeyTag(k.Data), owner, text)
-				}
-			}
-		}
-	}
-	return b
-}
-
-// ParsePoints reads the file: anchors as ParseAnchors, states from comments. A
-// key without a state is valid since ever.
-func ParsePoints(text []byte) ([]*TrustPoint, error) {
-	as, err := ParseAnchors(text)
-	if err != nil {
-		return nil, err
-	}
-	var points []*TrustPoint
-	at := map[dnsname.Name]*TrustPoint{}
-	point := func(n dnsname.Name) *TrustPoint {
-		p := at[n]
-		if p == nil {
-			p = &TrustPoint{Name: n}
-			at[n] = p
-			points = append(points, p)
-		}
-		return p
-	}
-	for _, a := range as {
-		p := point(a.Name)
-		p.DS = a.DS
-		for _, k := range a.Keys {
-			p.Keys = append(p.Keys, TrackedKey{Data: k, State: KeyValid})
-		}
-	}
-	for line := range strings.Lines(string(text)) {
-		head, state, ok := strings.Cut(line, "rfc5011 ")
-		if !ok {
-			continue
-		}
-		f := strings.Fields(state)
-		if len(f) < 4 || f[2] != "key" {
-			continue
-		}
-		s := slices.Index(keyStates[:], f[0])
-		since, err := strconv.ParseInt(f[1], 10, 64)
-		if s < 0 || err != nil {
-			continue
-		}
-		record := strings.TrimSuffix(strings.TrimRight(head, " "), ";")
-		hidden := len(f) > 4
-		if hidden { // the record stands behind
-			record = strings.Join(f[4:], " ")
-		}
-		one, err := ParseAnchors([]byte(record))
-		if err != nil || len(one) != 1 || len(one[0].Keys) != 1 {
-			continue
-		}
-		p := point(one[0].Name)
-		if i := p.find(one[0].Keys[0]); i >= 0 {
-			if !hidden && (KeyState(s) == KeyValid || KeyState(s) == KeyMissing) {
-				p.Keys[i].State, p.Keys[i].Since = KeyState(s), since
-			}
-		} else if hidden && len(p.Keys) < maxTracked {
-			p.Keys = append(p.Keys, TrackedKey{one[0].Keys[0], KeyState(s), since})
-		}
-	}
-	return points, nil
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,7 +21,8 @@ import (
 )
 
 // TestAnchorsFollow runs the program, its clock moved, through a roll of the
-// root's key: DS to key, a second key pending, then trusted (RFC 5011).
+// root's key: DS to key, a second key pending, then trusted, the first revoked
+// (RFC 5011); meanwhile the file is edited, damaged, and can not be written.
 func TestAnchorsFollow(t *testing.T) {
 	testbin.NeedRoot(t)
 	if testing.Short() {
@@ -46,17 +48,19 @@ type keyServer struct {
 	set *dnssec.RRset
 }
 
-func (k *keyServer) use(t *testing.T, signer *dnssec.PrivateKey, keys ...*dnssec.PrivateKey) {
+func (k *keyServer) use(t *testing.T, signers []*dnssec.PrivateKey, keys ...*dnssec.PrivateKey) {
 	set := &dnssec.RRset{Name: dnsname.Root, Type: dns.TypeDNSKEY, TTL: 3600}
 	for _, key := range keys {
 		set.Data = append(set.Data, key.Data)
 	}
 	now := time.Now().Unix()
-	sig, err := signer.Sign(rand.Reader, set, dnsname.Root, uint32(now-86400), uint32(now+400*86400))
-	if err != nil {
-		t.Fatal(err)
+	for _, signer := range signers {
+		sig, err := signer.Sign(rand.Reader, set, dnsname.Root, uint32(now-86400), uint32(now+400*86400))
+		if err != nil {
+			t.Fatal(err)
+		}
+		set.Sigs = append(set.Sigs, sig)
 	}
-	set.Sigs = [][]byte{sig}
 	k.mu.Lock()
 	k.set = set
 	k.mu.Unlock()
@@ -123,7 +127,7 @@ func TestAnchorsFollowInside(t *testing.T) {
 	}
 	a, b := keys[0], keys[1]
 	srv := &keyServer{}
-	srv.use(t, a, a)
+	srv.use(t, []*dnssec.PrivateKey{a}, a)
 	c, err := net.ListenPacket("udp", "127.1.0.1:53")
 	if err != nil {
 		t.Fatal(err)
@@ -134,43 +138,45 @@ func TestAnchorsFollowInside(t *testing.T) {
 	l.write("root/servers/@", "127.1.0.1\n")
 	l.write("root/ip/127", "")
 	l.write("root/trust-anchors", string(dnssec.FormatPoints([]*dnssec.TrustPoint{{Name: dnsname.Root, DS: [][]byte{ds}}})))
-	old := time.Now().Add(-time.Hour)
-	os.Chtimes(filepath.Join(dir, "root/trust-anchors"), old, old)
 	l.write("root/clock", "0\n")
 	cmd := exec.Command(bin)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "IP=127.2.0.3", "IPSEND=0.0.0.0", "CACHESIZE=1000000", "ROOT="+dir+"/root", "UID=65534", "GID=65534", "LOCALZONES=0", "TEST_CLOCK_FILE=clock")
-	var log strings.Builder
-	cmd.Stderr = &log
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	stopped := false
-	stop := func() string {
-		if !stopped {
-			stopped = true
-			cmd.Process.Kill()
-			cmd.Wait()
-		}
-		return log.String()
+	defer func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	}()
+	read := func(name string) string {
+		b, _ := os.ReadFile(filepath.Join(dir, name))
+		return string(b)
 	}
-	defer stop()
-	file := func() string {
-		for _, n := range []string{"root/trust-anchors", "root/state/trust-anchors"} {
-			if b, err := os.ReadFile(filepath.Join(dir, n)); err == nil && strings.Contains(string(b), "rfc5011") {
-				return string(b)
-			}
+	const learnt, own = "root/state/trust-anchors", "root/trust-anchors"
+	// the clock is to move after it has begun to count
+	for range 300 {
+		if _, err := os.Stat(filepath.Join(dir, "root/state/control")); err == nil {
+			break
 		}
-		return ""
+		time.Sleep(100 * time.Millisecond)
 	}
+	time.Sleep(time.Second)
 	clock := 0
-	step := func(seconds int, want ...string) {
+	// step moves the clock and waits for words in a file
+	step := func(seconds int, name string, want ...string) {
 		t.Helper()
 		clock += seconds
 		tmp := l.write("root/clock.tmp", strconv.Itoa(clock)+"\n")
 		os.Rename(tmp, filepath.Join(dir, "root/clock"))
 		for range 300 {
-			text := file()
+			text := read(name)
 			n := 0
 			for _, w := range want {
 				if strings.Contains(text, w) {
@@ -182,19 +188,39 @@ func TestAnchorsFollowInside(t *testing.T) {
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		t.Fatalf("want %q, file:\n%s\nlog:\n%s", want, file(), stop())
+		t.Fatalf("want %q in %s:\n%s\nlog:\n%s", want, name, read(name), read("log"))
 	}
-	// the clock is to move after it has begun to count
-	for range 300 {
-		if _, err := os.Stat(filepath.Join(dir, "root/state/control")); err == nil {
-			break
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	time.Sleep(time.Second)
 	tag := func(k *dnssec.PrivateKey) string { return " key " + strconv.Itoa(int(k.Tag)) }
-	step(40, "valid ", tag(a))
-	srv.use(t, a, a, b)
-	step(2*86400, "addpend ", tag(b)+" . IN DNSKEY")
-	step(31*86400, "; rfc5011 valid", tag(b)+"\n")
+	only := []*dnssec.PrivateKey{a}
+	step(40, learnt, "valid ", tag(a))
+	srv.use(t, only, a, b)
+	step(2*86400, learnt, "addpend ", tag(b)+" . IN DNSKEY")
+
+	// the administrator edits his file: his lines are kept, and counted
+	const mine = "island.example. IN DS 1 8 2 0000000000000000000000000000000000000000000000000000000000000000 ; mine\n"
+	good := read(own)
+	l.write(own, good+mine)
+	step(31*86400, learnt, "; rfc5011 valid", tag(b)+"\n", mine)
+	// now it is damaged: that is said, and nothing of it touched
+	l.write(own, good+mine+"nonsense\n")
+	step(86400, "log", "warning: trust anchors: unable to parse trust-anchors: line ")
+	// and meanwhile the first key revokes itself, with nowhere to write that down
+	block := filepath.Join(dir, learnt+".tmp")
+	os.Mkdir(block, 0o755)
+	ra := a.WithFlags(dnssec.FlagZone | dnssec.FlagSEP | dnssec.FlagRevoke)
+	srv.use(t, []*dnssec.PrivateKey{ra, b}, ra, b)
+	step(86400, "log", "warning: trust anchors have changed: unable to write state/trust-anchors: ")
+	os.Remove(block)
+	step(86400, learnt, ";rfc5011 revoked", mine)
+	if got := read(own); got != good+mine+"nonsense\n" {
+		t.Errorf("the administrator's file was changed:\n%s", got)
+	}
+	l.write(own, good+mine)
+	// what was learnt meanwhile holds with his file as it is again
+	srv.use(t, []*dnssec.PrivateKey{b}, b)
+	cmd.Process.Signal(syscall.SIGHUP)
+	step(0, "log", "dnscache: reloaded")
+	if ask := askPeer("127.2.0.3", ".", dns.TypeDNSKEY); ask != "NOERROR AD" {
+		t.Errorf("by the second key: %s\n%s", ask, read("log"))
+	}
 }

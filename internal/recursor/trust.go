@@ -28,12 +28,9 @@ func addValidator(c *resolver.Config) error {
 	if err != nil {
 		return err
 	}
-	if len(points) == 0 {
-		return nil
-	}
 	cfg := validator.Config{Policy: dnssec.Policy{SHA1: env.IsOn("VALIDATE_SHA1") && !env.IsOff("VALIDATE_SHA1")}}
-	for _, p := range points {
-		cfg.Anchors = append(cfg.Anchors, p.Anchor())
+	if cfg.Anchors = trusted(points); len(cfg.Anchors) == 0 {
+		return nil
 	}
 	b, err := readLimited(negativeFile, maxTrustBytes)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -49,20 +46,18 @@ func addValidator(c *resolver.Config) error {
 	return nil
 }
 
-// readPoints reads the file of trust anchors; if there is none the built-in ones
+// readPoints reads the files of trust anchors; if there is none the built-in ones
 // hold, but only for the public root.
 func readPoints(c *resolver.Config) ([]*dnssec.TrustPoint, error) {
-	b, err := readLimited(anchorsPath(), maxTrustBytes)
-	if errors.Is(err, fs.ErrNotExist) {
-		if !publicRoot(c) {
-			return nil, nil
-		}
-		b, err = []byte(dnssec.RootAnchors), nil
-	}
+	text, err := anchorsText(publicRoot(c), false, nil)
 	if err != nil {
-		return nil, prog.Fatal("unable to read "+anchorsFile, err)
+		return nil, err
 	}
-	points, err := dnssec.ParsePoints(b)
+	return parsePoints(text)
+}
+
+func parsePoints(text []byte) ([]*dnssec.TrustPoint, error) {
+	points, err := dnssec.ParsePoints(text)
 	if err != nil {
 		return nil, prog.Permanent("unable to parse "+anchorsFile, err)
 	}
