@@ -6,8 +6,8 @@
 // ucspi-tcp.md sections 2 and 13).
 //
 // os/exec can do neither. So the fork is made here, by hand: after clone(2) the
-// child is a copy of one thread of a Go process and must not allocate, take a
-// lock, grow its stack or be preempted. It therefore runs one function without
+// child is one thread of a Go process, in our memory or a copy of it, and must not
+// allocate, take a lock, grow its stack or be preempted. It therefore runs one function without
 // stack checks, on data that Spawn prepared, with all signals blocked, and
 // makes nothing but raw system calls.
 package spawn
@@ -71,6 +71,8 @@ type raw struct {
 	out             unsafe.Pointer // buffer for one line
 	nout            uintptr
 	empty           unsafe.Pointer
+	mask            uint64    // of signals, before all were blocked
+	clone           cloneArgs // zero: a plain fork
 }
 
 // errors holds ": reason\n" of every errno, where the child can read it.
@@ -143,7 +145,7 @@ func Spawn(p *Plan) (pid int, err error) {
 
 	// No other goroutine may make descriptors without close-on-exec meanwhile.
 	syscall.ForkLock.Lock()
-	n, e := fork(r)
+	n, e := start(r)
 	syscall.ForkLock.Unlock()
 	if e != 0 {
 		return 0, e
@@ -164,18 +166,54 @@ type sigaction struct {
 	handler, flags, restorer, mask uint64
 }
 
-// fork is the only function that runs in the child.
+// cloneArgs is struct clone_args in its first version (clone(2)).
+type cloneArgs struct {
+	flags, pidfd, childTID, parentTID, exitSignal, stack, stackSize, tls uint64
+}
+
+// Flags of clone3 that package syscall lacks.
+const cloneClearSighand = 1 << 32 // handlers become default actions, since Linux 5.5
+
+// vfork is clone3(2) with CLONE_VM and CLONE_VFORK, which needs care with the
+// stack.
+func vfork(args *cloneArgs, size uintptr) (pid, errno uintptr)
+
+// start makes the child with all signals blocked. A copy of a Go process's page
+// tables, and the faults after it, cost more than all else of a connection, so
+// the child borrows our memory until it runs its program (vfork(2)). It does
+// not where it may have to wait for a stranger, who is to take a banner, nor on
+// kernels and in containers without clone3.
+func start(r *raw) (pid uintptr, err syscall.Errno) {
+	all := ^uint64(0)
+	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, sigSetmask, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&r.mask)), sigsetLen, 0, 0)
+	err = syscall.ENOSYS
+	if r.nbanner == 0 {
+		r.clone = cloneArgs{flags: syscall.CLONE_VM | syscall.CLONE_VFORK | cloneClearSighand, exitSignal: uint64(syscall.SIGCHLD)}
+		pid, err = fork(r)
+	}
+	if err == syscall.ENOSYS || err == syscall.EPERM || err == syscall.EINVAL {
+		r.clone = cloneArgs{}
+		pid, err = fork(r)
+	}
+	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, sigSetmask, uintptr(unsafe.Pointer(&r.mask)), 0, sigsetLen, 0, 0)
+	return pid, err
+}
+
+// fork is the only function that runs in the child. The parent returns from it
+// at once and uses nothing of a frame that the child may have written to.
 //
 //go:noinline
 //go:norace
 //go:nosplit
 func fork(r *raw) (pid uintptr, err syscall.Errno) {
-	var all, old uint64
-	all = ^uint64(0)
-	syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, sigSetmask, uintptr(unsafe.Pointer(&all)), uintptr(unsafe.Pointer(&old)), sigsetLen, 0, 0)
-	pid, _, err = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+	if r.clone.flags != 0 {
+		var e uintptr
+		pid, e = vfork(&r.clone, unsafe.Sizeof(r.clone))
+		err = syscall.Errno(e)
+	} else {
+		pid, _, err = syscall.RawSyscall6(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0, 0, 0, 0)
+	}
 	if err != 0 || pid != 0 {
-		syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, sigSetmask, uintptr(unsafe.Pointer(&old)), 0, sigsetLen, 0, 0)
 		return pid, err
 	}
 
@@ -255,7 +293,7 @@ func fork(r *raw) (pid uintptr, err syscall.Errno) {
 		var act sigaction
 		syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(syscall.SIGPIPE), uintptr(unsafe.Pointer(&act)), 0, sigsetLen, 0, 0)
 		syscall.RawSyscall6(syscall.SYS_PRLIMIT64, 0, syscall.RLIMIT_NOFILE, uintptr(unsafe.Pointer(&nofile.Start)), 0, 0, 0)
-		mask := old &^ (1<<(uint64(syscall.SIGTERM)-1) | 1<<(uint64(syscall.SIGCHLD)-1) | 1<<(uint64(syscall.SIGPIPE)-1))
+		mask := r.mask &^ (1<<(uint64(syscall.SIGTERM)-1) | 1<<(uint64(syscall.SIGCHLD)-1) | 1<<(uint64(syscall.SIGPIPE)-1))
 		syscall.RawSyscall6(syscall.SYS_RT_SIGPROCMASK, sigSetmask, uintptr(unsafe.Pointer(&mask)), 0, sigsetLen, 0, 0)
 		msg, nmsg = r.fail, r.nfail
 		last := syscall.ENOENT
