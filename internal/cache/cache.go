@@ -123,6 +123,12 @@ func (c *Cache) hash(kind Kind, t dns.Type, name []byte) uint64 {
 	return mix(mix(h^last, c.k1), 0x9E3779B97F4A7C15) // golden ratio, any odd constant does
 }
 
+// Spread chooses one of n by the name, in a way strangers can not foresee.
+func (c *Cache) Spread(name []byte, n int) int {
+	hi, _ := bits.Mul64(c.hash(0, 0, name), uint64(n))
+	return int(hi)
+}
+
 func mix(a, b uint64) uint64 {
 	hi, lo := bits.Mul64(a^0xA0761D6478BD642F, b) // the constant keeps a zero from staying zero
 	return hi ^ lo

@@ -91,10 +91,10 @@ func TestHitAllocations(t *testing.T) {
 		{"alias", ask(t, "alias.example.test", dns.TypeA, false)},
 		{"refused", ask(t, "example.test", dns.TypeAXFR, true)},
 	} {
-		w.datagram(0, x.msg, &sa, &local)
+		w.datagram(0, x.msg, &sa, &local, false)
 		w.finish()
 		if got := testing.AllocsPerRun(500, func() {
-			w.datagram(0, x.msg, &sa, &local)
+			w.datagram(0, x.msg, &sa, &local, false)
 			w.finish()
 		}); got != 0 {
 			t.Errorf("%s: %v allocations, want 0", x.path, got)
@@ -108,7 +108,7 @@ func (w *worker) answerTo(msg []byte, from string) []byte {
 	sa.set(netip.MustParseAddrPort(from))
 	var local localAddr
 	w.tx.n = 0
-	w.datagram(0, msg, &sa, &local)
+	w.datagram(0, msg, &sa, &local, false)
 	if w.tx.n == 0 {
 		return nil
 	}
@@ -350,7 +350,7 @@ func BenchmarkHit(b *testing.B) {
 	var local localAddr
 	b.ReportAllocs()
 	for b.Loop() {
-		w.datagram(0, msg, &sa, &local)
+		w.datagram(0, msg, &sa, &local, false)
 		w.tx.n = 0
 	}
 }
@@ -374,7 +374,7 @@ func TestFlood(t *testing.T) {
 		var from sockaddr
 		from.set(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, byte(i >> 8), byte(i)}), 4000))
 		var local localAddr
-		w.datagram(0, b.Finish(), &from, &local)
+		w.datagram(0, b.Finish(), &from, &local, false)
 		w.tx.n = 0
 		if i%1000 == 0 {
 			if got := w.answerTo(hit, "127.0.0.1:40000"); got == nil || got[7] != 1 {

@@ -566,28 +566,38 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// TestMerged: many clients ask at once, one packet goes out for each name.
+// TestMerged: many clients ask at once, one packet goes out for each name; also
+// when several threads receive the questions.
 func TestMerged(t *testing.T) {
-	a := newAuthority(t)
-	a.add("slow.example.test. 300 IN A 192.0.2.2")
-	a.slow["slow.example.test."] = 300 * time.Millisecond
-	c := start(t, makeRoot(t, a), "GOMAXPROCS=1")
-	c.ask("localhost.", dns.TypeA)
-	before := a.asked()
-	var wg sync.WaitGroup
-	for range 40 {
-		wg.Go(func() {
-			m := new(dns.Msg)
-			m.SetQuestion("slow.example.test.", dns.TypeA)
-			r, _, err := (&dns.Client{Timeout: 10 * time.Second}).Exchange(m, c.addr)
-			if err != nil || len(r.Answer) != 1 {
-				t.Errorf("%v %v\n%.2000s", r, err, c.lines())
+	for _, threads := range []string{"1", "4"} {
+		t.Run(threads, func(t *testing.T) {
+			a := newAuthority(t)
+			a.add("slow.example.test. 300 IN A 192.0.2.2")
+			a.slow["slow.example.test."] = 300 * time.Millisecond
+			c := start(t, makeRoot(t, a), "GOMAXPROCS="+threads)
+			for range 20 { // each thread knows the root
+				c.ask("nothing.example.test.", dns.TypeA)
+			}
+			before := a.asked()
+			var wg sync.WaitGroup
+			for range 40 {
+				wg.Go(func() {
+					m := new(dns.Msg)
+					m.SetQuestion("slow.example.test.", dns.TypeA)
+					r, _, err := (&dns.Client{Timeout: 10 * time.Second}).Exchange(m, c.addr)
+					if err != nil || len(r.Answer) != 1 {
+						t.Errorf("%v %v\n%.2000s", r, err, c.lines())
+					}
+				})
+			}
+			wg.Wait()
+			// the engine may have looked elsewhere or again, but not once a client
+			if n := a.asked() - before; n > 10 {
+				t.Errorf("%d packets for 40 equal questions:\n%s", n, c.lines())
+			}
+			if n := strings.Count(c.lines(), " slow.example.test. . "); n != 1 {
+				t.Errorf("%d times out at once:\n%s", n, c.lines())
 			}
 		})
-	}
-	wg.Wait()
-	// the engine may have looked elsewhere or again, but not once a client
-	if n := a.asked() - before; n > 10 {
-		t.Errorf("%d packets for 40 equal questions:\n%s", n, c.lines())
 	}
 }

@@ -8,6 +8,7 @@
 //	watch.go     servers/, forward/ and rpz/, watched
 //	worker.go    one thread's loop; panics
 //	udp.go       clients' datagrams, in batches
+//	hand.go      from the thread that received a question to its name's
 //	tcp.go       clients' connections
 //	clients.go   questions at work, fairness, rate limits
 //	reply.go     screening of queries, answers, EDNS options

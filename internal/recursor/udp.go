@@ -143,7 +143,7 @@ func (w *worker) receive(index int) {
 		if l.wildcard {
 			local = pktinfo(&r.ctls[i], int(h.hdr.Controllen))
 		}
-		w.datagram(index, r.bufs[i][:h.n], &r.sas[i], &local)
+		w.datagram(index, r.bufs[i][:h.n], &r.sas[i], &local, false)
 	}
 }
 
@@ -175,14 +175,16 @@ func pktinfo(c *[64]byte, n int) (l localAddr) {
 // djbdns.md section 10.3).
 func privileged(port uint16) bool { return port < 1024 && port != dns.Port }
 
-func (w *worker) datagram(lst int, msg []byte, sa *sockaddr, local *localAddr) {
+// datagram handles one message of a client. handed: another worker received it,
+// and found that the question is this one's.
+func (w *worker) datagram(lst int, msg []byte, sa *sockaddr, local *localAddr, handed bool) {
 	from := sa.addrPort()
 	if privileged(from.Port()) || !w.allows(from.Addr()) {
 		return
 	}
 	var a asked
 	qname, t := w.parse(msg, w.asking[:0], &a, from.Addr(), false)
-	if a.drop || !w.mayAsk(from.Addr()) {
+	if a.drop || !handed && !w.mayAsk(from.Addr()) {
 		return
 	}
 	fd := w.listeners[lst].fd
@@ -197,17 +199,21 @@ func (w *worker) datagram(lst int, msg []byte, sa *sockaddr, local *localAddr) {
 		w.tx.add(fd, sa, local, len(out))
 		return
 	}
-	n := w.s.serial.Add(1)
-	room := w.tx.buffer() // before the lines that belong together: it may write what there is
-	w.log.Query(n, from, a.id, t, qname)
+	lower := dnsname.AppendLower(w.lower[:0], qname)
+	key := w.s.cache.MakeKey(cache.KindRRset, t, lower)
 	if w.s.direct.Load() {
-		key := w.s.cache.MakeKey(cache.KindRRset, t, dnsname.AppendLower(w.lower[:0], qname))
-		if out, ok := w.hit(room, key, qname, &a, from.Addr()); ok {
+		if out, ok := w.hit(w.tx.buffer(), key, qname, &a, from.Addr()); ok {
+			w.log.Query(w.s.serial.Add(1), from, a.id, t, qname)
 			w.log.Hit(len(out))
 			w.tx.add(fd, sa, local, len(out))
 			return
 		}
 	}
+	if !handed && w.handOver(lower, lst, msg, sa, local) {
+		return
+	}
+	n := w.s.serial.Add(1)
+	w.log.Query(n, from, a.id, t, qname)
 	q := w.newQuery(from, false)
 	if q == nil {
 		w.log.Drop(n, errTimedOut)

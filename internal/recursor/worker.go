@@ -69,6 +69,9 @@ type worker struct {
 	tcp tcpState
 	up  upstream
 
+	hand  hand
+	wakes uint32 // workers that were handed something in this round, a bit each
+
 	wakeFD  int
 	inbox   chan func(*worker)
 	nextRun time.Time // next tick
@@ -194,6 +197,7 @@ func (w *worker) finish() {
 		}
 	}
 	w.flushAnswers()
+	w.wakeOthers()
 }
 
 func (w *worker) flushAnswers() {
@@ -246,6 +250,7 @@ func (w *worker) event(at watch, what uint32) {
 	case watchWake:
 		var b [8]byte
 		readNow(w.wakeFD, b[:])
+		w.takeOver()
 		for {
 			select {
 			case f := <-w.inbox:
