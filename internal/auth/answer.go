@@ -145,7 +145,7 @@ func (a *Answerer) fullAnswer(dst []byte) []byte {
 	switch st {
 	case stRefused:
 		b.SetBits(b.Bits()&^wire.BitAA | uint16(dns.RCodeRefused))
-		a.res = content.Result{RCode: dns.RCodeRefused, EDE: dns.EDENotAuthoritative, HasEDE: true}
+		a.res = content.Result{RCode: dns.RCodeRefused, EDE: dns.EDENotAuthoritative}
 		return b.Finish()
 	case stTooLong:
 		a.res.RCode = dns.RCodeYXDomain

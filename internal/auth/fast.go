@@ -2,6 +2,8 @@ package auth
 
 import (
 	"encoding/binary"
+	"math"
+	"slices"
 
 	"bulkhead/internal/content"
 	"bulkhead/internal/dns"
@@ -18,53 +20,74 @@ import (
 // depend on time or client, aliases, referrals, names in record data, the
 // apex. TestFastIsFull compares the two.
 
-// fastState are the tails that an Answerer has made.
+// fastState are the zones that an Answerer has prepared.
 type fastState struct {
-	tails   [tailSlots]tail
+	zones   [fastZones]fastZone
+	last    *fastZone // that answered last
 	name    [dns.MaxName + 1]byte
-	refs    [32]zindex.Record
+	set     [fastRecords]fastRecord
 	q       content.Question // for which a tail is made
 	dynamic bool             // visible was asked about a record that depends on something
 	off     bool             // for tests: full path only
 }
 
 const (
-	tailSlots = 64   // zones in use at a time, by kind; others displace each other
-	tailLen   = 1024 // bytes
-	tailFixes = 64   // compression pointers
-	tailNames = 32   // labels directly below the zone in names of the tail
+	fastZones   = 64   // in use at a time; others displace each other
+	fastRecords = 48   // records and signatures of an answer section
+	tailLen     = 1024 // bytes
+	tailFixes   = 64   // compression pointers
+	tailNames   = 32   // labels directly below the zone in names of the tail
 
 	// maxFastName keeps all suffixes of a question's name within what the
 	// compression of package wire records.
 	maxFastName = 128
 )
 
-type tailKind uint8
+// fastZone is what there is to know of a zone whose names do not depend on
+// anything but themselves, by the structural entry that they lie below.
+type fastZone struct {
+	gen    uint64 // of the data, 0: none
+	ctx    uint32 // structural entry
+	asked  uint32 // by whom this place was wanted last
+	usable bool
+	signed bool // a.signed
+	s      zindex.Struct
+	name   []byte // of the zone
+	tails  [4]tail
+}
 
+// Kinds of tails, to be doubled and increased by 1 for DO.
 const (
-	tailNS  tailKind = iota // authority and additional section of a positive answer
-	tailSOA                 // authority section of a negative one
+	tailNS  = 0 // authority and additional section of a positive answer
+	tailSOA = 2 // authority section of a negative one
 )
+
+// fastRecord is a record of the answer section.
+type fastRecord struct {
+	typ  dns.Type
+	ttl  uint32
+	data []byte
+}
+
+// rrLen is a record less its data with a compressed owner, in bytes.
+const rrLen = 12
 
 // tail is the end of a message.
 type tail struct {
-	gen    uint64
-	zone   uint32
-	kind   tailKind
-	do     bool
+	made   bool
 	usable bool
 	n      int
-	counts [3]uint16 // authority, additional; [0] unused
+	counts uint32 // authority and additional records, 16 bits each
 	nfix   int
 	nname  int
 	fix    [tailFixes]fix
-	names  [tailNames][]byte // labels with length bytes, into buf or the data
+	names  [tailNames][]byte // labels with length bytes, into labels
 	buf    [tailLen]byte
 	labels [tailLen]byte
 }
 
 // noTail is the tail of answers that have none.
-var noTail = tail{usable: true}
+var noTail = tail{made: true, usable: true}
 
 // fix is a compression pointer at off of the tail. Its target is an offset
 // into the zone's name in the question, or into the tail.
@@ -83,241 +106,324 @@ func (a *Answerer) fastAnswer(dst []byte) ([]byte, bool) {
 	if !q.Hashed {
 		h = zindex.Hash(v.Seed(), q.Name)
 	}
-	node, ok := v.Find(q.Name, h)
-	var encloser zindex.Node
-	labels := 0
-	if ok {
+	node, one, ok := v.Lookup(q.Name, h)
+	var z *fastZone
+	encloser := 0 // bytes of its name
+	switch {
+	case ok:
 		if node.W&(zindex.FlagDynamic|zindex.FlagStruct|zindex.FlagMaybe) != 0 {
 			return dst, false
 		}
-	} else {
-		n := 0
-		for i := 0; q.Name[i] != 0; i += 1 + int(q.Name[i]) {
-			a.off[n] = uint8(i)
-			n++
+		z = a.fastZone(node.Ctx)
+	default:
+		// The encloser of most names that are absent is the zone that answered
+		// last, and that one is known.
+		var e zindex.Node
+		z = a.fast.last
+		if at := 1 + int(q.Name[0]); z != nil && z.usable && z.gen == a.data.Generation && z.ctx == z.s.Node.Ctx && string(q.Name[at:]) == string(z.name) {
+			e = z.s.Node
+		} else {
+			n := 0
+			for i := 0; q.Name[i] != 0; i += 1 + int(q.Name[i]) {
+				a.off[n] = uint8(i)
+				n++
+			}
+			var labels int
+			if e, labels = v.Encloser(q.Name, a.off[:n]); labels < 0 {
+				return dst, false
+			}
+			z = a.fastZone(e.Ctx)
 		}
-		encloser, labels = v.Encloser(q.Name, a.off[:n])
-		if encloser.W&(zindex.FlagHasWild|zindex.FlagMaybe) != 0 || labels < 0 {
+		if e.W&(zindex.FlagHasWild|zindex.FlagMaybe) != 0 {
 			return dst, false
 		}
-		node.Ctx = encloser.Ctx
-		labels = n
+		encloser = e.NameLen()
 	}
-	s := v.Struct(node.Ctx)
-	if s.Flags&zindex.StructDynamic != 0 || s.Zone == 0 || s.Stop != 0 {
+	if z == nil {
 		return dst, false
 	}
-	if s.Zone != node.Ctx {
-		s = v.Struct(s.Zone)
-	}
-	if s.Flags&(zindex.StructDNAME|zindex.StructDynamic) != 0 {
-		return dst, false
-	}
-	signed := q.DO && s.Flags&(zindex.StructNSEC|zindex.StructNSEC3) != 0
-	if signed && s.Flags&zindex.StructNSEC3 != 0 && !ok {
+	a.fast.last = z
+	proofs := q.DO && z.s.Flags&(zindex.StructNSEC|zindex.StructNSEC3) != 0
+	if proofs && z.s.Flags&zindex.StructNSEC3 != 0 && !ok {
 		return dst, false
 	}
 
-	// The records of the answer section, at most a few.
-	refs := &a.fast.refs
-	n, sigs := 0, 0
-	if ok {
-		count := v.Count(node)
-		for i := range count {
-			ref := v.Record(node, i)
-			switch t := ref.Type(); {
-			case t == dns.TypeCNAME:
-				return dst, false
-			case t == q.Type:
-				if n == len(refs) {
-					return dst, false
-				}
-				if v.Load(ref, &refs[n]); ref.Flags() != 0 || len(refs[n].Data) == 0 {
-					return dst, false
-				}
-				n++
-			}
-		}
-		if n > 0 {
-			switch q.Type {
-			case dns.TypeNS, dns.TypePTR, dns.TypeMX, dns.TypeSOA, dns.TypeDNAME, dns.TypeSRV, dns.TypeSVCB, dns.TypeHTTPS:
-				return dst, false // names in the data
-			}
-			if n > 1 && (a.Addresses > 0 && n > a.Addresses || q.Type == dns.TypeRRSIG) {
+	// The records of the answer section: first those asked for, then their
+	// signatures.
+	n, sigs, size := 0, 0, 0
+	set := &a.fast.set
+	if one != nil { // the usual case: one record, which Lookup has seen
+		switch t := dns.Type(binary.BigEndian.Uint16(one)); {
+		case t == dns.TypeCNAME:
+			return dst, false
+		case t == q.Type:
+			set[0] = fastRecord{t, binary.BigEndian.Uint32(one[3:]), one[zindex.RecordHead:]}
+			if n, size = 1, rrLen+len(set[0].data); size == rrLen {
 				return dst, false
 			}
 		}
-		if n == 0 && signed && s.Flags&zindex.StructNSEC3 != 0 {
+	} else if ok {
+		if n, sigs, size = a.fastSet(node); n < 0 {
 			return dst, false
 		}
 	}
 	kind := tailSOA
 	if n > 0 {
 		kind = tailNS
+		switch q.Type {
+		case dns.TypeNS, dns.TypePTR, dns.TypeMX, dns.TypeSOA, dns.TypeDNAME, dns.TypeSRV, dns.TypeSVCB, dns.TypeHTTPS:
+			return dst, false // names in the data
+		}
+	} else if proofs && z.s.Flags&zindex.StructNSEC3 != 0 {
+		return dst, false
 	}
-	zoneID := s.Node.Ctx
-	slot := zoneID*4 + uint32(kind)*2
-	if q.DO {
-		slot++
-	}
-	t := &a.fast.tails[slot%tailSlots]
-	if kind == tailNS && q.DO && a.signed(&s) {
-		t = &noTail // signed answers carry no optional records
-	} else if t.gen != a.data.Generation || t.zone != zoneID || t.kind != kind || t.do != q.DO {
-		a.makeTail(t, &s, zoneID, kind)
+	t := &noTail // signed answers carry no optional records
+	if kind != tailNS || !q.DO || !z.signed {
+		if q.DO {
+			kind++
+		}
+		if t = &z.tails[kind]; !t.made {
+			a.makeTail(t, z, kind)
+		}
 	}
 	// The label below the zone must not stand in the tail: then names there
 	// would be compressed otherwise, or be the question's own.
-	rel := len(q.Name) - s.Node.NameLen()
+	rel := len(q.Name) - len(z.name)
 	if !t.usable || rel < 1 {
 		return dst, false
 	}
-	at := 0
-	for at+1+int(q.Name[at]) < rel {
-		at += 1 + int(q.Name[at])
-	}
-	below := q.Name[at:rel]
-	for _, l := range t.names[:t.nname] {
-		if string(l) == string(below) {
-			return dst, false
+	if t.nname > 0 {
+		at := 0
+		for at+1+int(q.Name[at]) < rel {
+			at += 1 + int(q.Name[at])
+		}
+		below := q.Name[at:rel]
+		for _, l := range t.names[:t.nname] {
+			if string(l) == string(below) {
+				return dst, false
+			}
 		}
 	}
 
+	head := dns.HeaderLen + len(q.QName) + 4
+	size += head
+	if size+t.n > q.Limit {
+		return dst, false
+	}
 	start := len(dst)
+	msg := slices.Grow(dst, size+t.n)[:start+size+t.n]
+	m := msg[start:]
 	bits := q.Bits
 	rcode := dns.RCodeSuccess
 	if !ok {
 		rcode = dns.RCodeNXDomain
-		bits |= wire.BitAA // for class ANY too, as 1.05
+		bits |= wire.BitAA | uint16(dns.RCodeNXDomain) // for class ANY too, as 1.05
 	}
-	msg := binary.BigEndian.AppendUint16(dst, q.ID)
-	msg = binary.BigEndian.AppendUint16(msg, bits|uint16(rcode))
-	msg = append(msg, 0, 1, 0, 0, byte(t.counts[1]>>8), byte(t.counts[1]), byte(t.counts[2]>>8), byte(t.counts[2]))
-	msg = append(msg, q.QName...)
-	msg = append(msg, byte(q.Type>>8), byte(q.Type), byte(q.Class>>8), byte(q.Class))
-
-	if n > 0 {
-		ttl := refs[0].TTL
-		addresses := true
-		for i := range refs[:n] {
-			ttl = min(ttl, refs[i].TTL)
-			addresses = addresses && (q.Type == dns.TypeA && len(refs[i].Data) == 4 || q.Type == dns.TypeAAAA && len(refs[i].Data) == 16)
+	binary.BigEndian.PutUint32(m, uint32(q.ID)<<16|uint32(bits))
+	binary.BigEndian.PutUint64(m[4:], 1<<48|uint64(n+sigs)<<32|uint64(t.counts))
+	copy(m[dns.HeaderLen:], q.QName)
+	binary.BigEndian.PutUint32(m[head-4:], uint32(q.Type)<<16|uint32(q.Class))
+	at := head
+	for i := range set[:n+sigs] {
+		r := &set[i]
+		b := m[at : at+rrLen+len(r.data)]
+		binary.BigEndian.PutUint32(b, (0xC000|dns.HeaderLen)<<16|uint32(r.typ))
+		binary.BigEndian.PutUint32(b[4:], uint32(dns.ClassIN)<<16|r.ttl>>16)
+		binary.BigEndian.PutUint32(b[8:], r.ttl<<16|uint32(len(r.data)))
+		if len(r.data) == 4 { // an address
+			binary.NativeEndian.PutUint32(b[rrLen:], binary.NativeEndian.Uint32(r.data))
+		} else {
+			copy(b[rrLen:], r.data)
 		}
-		if n > 1 {
-			if !addresses && (q.Type == dns.TypeA || q.Type == dns.TypeAAAA) {
-				return dst, false
-			}
-			if addresses {
-				for k := 1; k < n; k++ {
-					j := a.Rand.Below(k + 1)
-					refs[k], refs[j] = refs[j], refs[k]
-				}
-			}
-		}
-		for i := range refs[:n] {
-			msg = appendRR(msg, q.Type, ttl, refs[i].Data)
-			if len(msg)-start > q.Limit {
-				return dst, false
-			}
-		}
-		if q.DO && node.Has(zindex.FlagSigs) {
-			var r zindex.Record
-			for i := range v.Count(node) {
-				ref := v.Record(node, i)
-				if ref.Type() != dns.TypeRRSIG {
-					continue
-				}
-				if v.Load(ref, &r); len(r.Data) >= 19 && dns.Type(binary.BigEndian.Uint16(r.Data)) == q.Type {
-					msg = appendRR(msg, dns.TypeRRSIG, r.TTL, r.Data)
-					sigs++
-					if len(msg)-start > q.Limit {
-						return dst, false
-					}
-				}
-			}
-		}
+		at += len(b)
 	}
-	if len(msg)-start+t.n > q.Limit {
-		return dst, false
-	}
-	body := len(msg)
-	msg = append(msg, t.buf[:t.n]...)
+	copy(m[size:], t.buf[:t.n])
 	zoneAt := uint16(dns.HeaderLen + rel)
 	for i := range t.fix[:t.nfix] {
 		f := &t.fix[i]
 		to := f.target + zoneAt
 		if f.inTail {
-			to = f.target + uint16(body-start)
+			to = f.target + uint16(size)
 		}
-		binary.BigEndian.PutUint16(msg[body+int(f.off):], 0xC000|to)
+		binary.BigEndian.PutUint16(m[size+int(f.off):], 0xC000|to)
 	}
-	authority := int(t.counts[1])
-	if signed && n == 0 {
-		var first uint32
-		for k := range 2 {
-			name := q.Name
-			if k == 1 {
-				if ok {
-					break
-				}
-				name = append(append(a.wild[:0], 1, '*'), q.Name[len(q.Name)-encloser.NameLen():]...)
-			}
-			e, _, has := v.Chain(&s, name)
-			if !has || k == 1 && e == first {
-				break
-			}
-			first = e
-			for i := e; ; i++ {
-				ref, sig, more := v.Element(&s, e, i)
-				if !more {
-					break
-				}
-				var r zindex.Record
-				v.Load(ref, &r)
-				owner := v.OwnerAt(ref, a.owner[:0])
-				typ := r.Type
-				if sig {
-					typ = dns.TypeRRSIG
-				}
-				// owner: its labels down to the zone's name in the question
-				msg = append(msg, owner[:len(owner)-s.Node.NameLen()]...)
-				msg = append(msg, 0xC0|byte(zoneAt>>8), byte(zoneAt))
-				msg = append(msg, byte(typ>>8), byte(typ), 0, byte(dns.ClassIN))
-				msg = binary.BigEndian.AppendUint32(msg, r.TTL)
-				msg = binary.BigEndian.AppendUint16(msg, uint16(len(r.Data)))
-				msg = append(msg, r.Data...)
-				authority++
-				if len(msg)-start > q.Limit {
-					return dst, false
-				}
-			}
-		}
-	}
-	binary.BigEndian.PutUint16(msg[start+6:], uint16(n+sigs))
-	binary.BigEndian.PutUint16(msg[start+8:], uint16(authority))
 	a.res.RCode = rcode
+	if proofs && n == 0 {
+		if msg, ok = a.fastProofs(msg, start, z, ok, encloser); !ok {
+			return dst, false
+		}
+	}
 	return msg, true
 }
 
-// appendRR appends a record of the question's name.
-func appendRR(msg []byte, t dns.Type, ttl uint32, data []byte) []byte {
-	msg = append(msg, 0xC0, dns.HeaderLen, byte(t>>8), byte(t), 0, byte(dns.ClassIN),
-		byte(ttl>>24), byte(ttl>>16), byte(ttl>>8), byte(ttl), byte(len(data)>>8), byte(len(data)))
-	return append(msg, data...)
+// fastZone gives what is prepared for names below a structural entry, nil if
+// they are none for the fast path. Who wants the place of another zone gets it
+// when it asks twice in a row: of very many zones asked in turn none is worth
+// preparing.
+func (a *Answerer) fastZone(ctx uint32) *fastZone {
+	z := &a.fast.zones[ctx%fastZones]
+	if z.gen != a.data.Generation || z.ctx != ctx {
+		if z.gen == a.data.Generation && z.asked != ctx {
+			z.asked = ctx
+			return nil
+		}
+		a.prepare(z, ctx)
+	}
+	if !z.usable {
+		return nil
+	}
+	return z
+}
+
+// prepare fills z.
+func (a *Answerer) prepare(z *fastZone, ctx uint32) {
+	v := a.data.View
+	z.gen, z.ctx, z.asked, z.usable = a.data.Generation, ctx, ctx, false
+	for i := range z.tails {
+		z.tails[i].made = false
+	}
+	s := v.Struct(ctx)
+	if s.Flags&zindex.StructDynamic != 0 || s.Zone == 0 || s.Stop != 0 {
+		return
+	}
+	if s.Zone != ctx {
+		s = v.Struct(s.Zone)
+	}
+	if s.Flags&(zindex.StructDNAME|zindex.StructDynamic) != 0 {
+		return
+	}
+	z.s, z.name, z.signed, z.usable = s, v.Name(&s), a.signed(&s), true
+}
+
+// fastSet collects the records asked for at a node with several records, and
+// with DO their signatures: how many, and the bytes they take. n is -1 if the
+// full path must.
+func (a *Answerer) fastSet(node zindex.Node) (n, sigs, size int) {
+	q, v, set := a.q, a.data.View, &a.fast.set
+	count := v.Count(node)
+	addresses := q.Type == dns.TypeA || q.Type == dns.TypeAAAA
+	length := 4
+	if q.Type == dns.TypeAAAA {
+		length = 16
+	}
+	ttl := uint32(math.MaxUint32)
+	var r zindex.Record
+	for i := range count {
+		ref := v.Record(node, i)
+		t := ref.Type()
+		if t == dns.TypeCNAME {
+			return -1, 0, 0
+		}
+		if t != q.Type {
+			continue
+		}
+		if v.Load(ref, &r); n == len(set) || ref.Flags() != 0 || len(r.Data) == 0 {
+			return -1, 0, 0
+		}
+		set[n] = fastRecord{t, r.TTL, r.Data}
+		ttl = min(ttl, r.TTL)
+		addresses = addresses && len(r.Data) == length
+		size += rrLen + len(r.Data)
+		n++
+	}
+	if n == 0 {
+		return 0, 0, 0
+	}
+	if n > 1 {
+		if a.Addresses > 0 && n > a.Addresses || q.Type == dns.TypeRRSIG || q.Type == dns.TypeNSEC || !addresses && (q.Type == dns.TypeA || q.Type == dns.TypeAAAA) {
+			return -1, 0, 0
+		}
+		for i := range set[:n] {
+			set[i].ttl = ttl
+		}
+		if addresses {
+			for k := 1; k < n; k++ {
+				j := a.Rand.Below(k + 1)
+				set[k], set[j] = set[j], set[k]
+			}
+		}
+	}
+	if !q.DO || !node.Has(zindex.FlagSigs) || q.Type == dns.TypeRRSIG {
+		return n, 0, size
+	}
+	for i := range count {
+		ref := v.Record(node, i)
+		if ref.Type() != dns.TypeRRSIG {
+			continue
+		}
+		if v.Load(ref, &r); len(r.Data) < 19 || dns.Type(binary.BigEndian.Uint16(r.Data)) != q.Type {
+			continue
+		}
+		if n+sigs == len(set) {
+			return -1, 0, 0
+		}
+		set[n+sigs] = fastRecord{dns.TypeRRSIG, r.TTL, r.Data}
+		size += rrLen + len(r.Data)
+		sigs++
+	}
+	return n, sigs, size
+}
+
+// fastProofs appends the NSEC records, with their signatures, that show that
+// the type or the name asked for does not exist (RFC 4035, sections 3.1.3.1 and
+// 3.1.3.2), to the message that starts at start.
+func (a *Answerer) fastProofs(msg []byte, start int, z *fastZone, exists bool, encloser int) ([]byte, bool) {
+	q, v := a.q, a.data.View
+	zoneAt := uint16(dns.HeaderLen + len(q.Name) - len(z.name))
+	authority := binary.BigEndian.Uint16(msg[start+8:])
+	var first uint32
+	var r zindex.Record
+	for k := range 2 {
+		name := q.Name
+		if k == 1 {
+			if exists {
+				break
+			}
+			name = append(append(a.wild[:0], 1, '*'), q.Name[len(q.Name)-encloser:]...)
+		}
+		e, _, has := v.Chain(&z.s, name)
+		if !has || k == 1 && e == first {
+			break
+		}
+		first = e
+		for i := e; ; i++ {
+			ref, sig, more := v.Element(&z.s, e, i)
+			if !more {
+				break
+			}
+			v.Load(ref, &r)
+			owner := v.OwnerAt(ref, a.owner[:0])
+			typ := r.Type
+			if sig {
+				typ = dns.TypeRRSIG
+			}
+			// owner: its labels down to the zone's name in the question
+			msg = append(msg, owner[:len(owner)-len(z.name)]...)
+			msg = append(msg, 0xC0|byte(zoneAt>>8), byte(zoneAt), byte(typ>>8), byte(typ), 0, byte(dns.ClassIN),
+				byte(r.TTL>>24), byte(r.TTL>>16), byte(r.TTL>>8), byte(r.TTL), byte(len(r.Data)>>8), byte(len(r.Data)))
+			msg = append(msg, r.Data...)
+			authority++
+			if len(msg)-start > q.Limit {
+				return msg, false
+			}
+		}
+	}
+	binary.BigEndian.PutUint16(msg[start+8:], authority)
+	return msg, true
 }
 
 // makeTail lets the full path make a tail behind a question for a name that no
 // name in it resembles, and takes note of its pointers.
-func (a *Answerer) makeTail(t *tail, s *zindex.Struct, zoneID uint32, kind tailKind) {
-	zone := a.data.Name(s)
-	*t = tail{gen: a.data.Generation, zone: zoneID, kind: kind, do: a.q.DO}
+func (a *Answerer) makeTail(t *tail, z *fastZone, kind int) {
+	zone := z.name
+	*t = tail{made: true}
 	if len(zone) > maxFastName-16 {
 		return
 	}
 	q := a.q
 	odd := append(a.fast.name[:0], 7, 0xFF, 0, 0xFE, 1, 0xFD, 2, 0xFC)
 	odd = append(odd, zone...)
-	p := place{zone: *s, zoneID: zoneID}
+	p := place{zone: z.s, zoneID: z.s.Node.Ctx}
 	pq := &a.fast.q
 	pq.QName, pq.Name, pq.Type, pq.Class, pq.DO, pq.Now, pq.Client = odd, odd, dns.TypeNULL, dns.ClassIN, q.DO, q.Now, q.Client
 	pq.Limit = dns.MaxMessage
@@ -328,7 +434,7 @@ func (a *Answerer) makeTail(t *tail, s *zindex.Struct, zoneID uint32, kind tailK
 	pq.Begin(b, a.scratch[:0])
 	start := b.Len()
 	ok := false
-	if kind == tailNS {
+	if kind < tailSOA {
 		ok = a.positive(&p, false)
 	} else {
 		ok = a.soa(&p)
@@ -340,7 +446,7 @@ func (a *Answerer) makeTail(t *tail, s *zindex.Struct, zoneID uint32, kind tailK
 		return
 	}
 	t.n = copy(t.buf[:], msg[start:])
-	t.counts = [3]uint16{0, uint16(b.Count(wire.Authority)), uint16(b.Count(wire.Additional))}
+	t.counts = uint32(b.Count(wire.Authority))<<16 | uint32(b.Count(wire.Additional))
 	zoneAt := dns.HeaderLen + 8
 	labels := t.labels[:0]
 	fixName := func(off int) bool { // off in msg

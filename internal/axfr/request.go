@@ -136,7 +136,7 @@ func (d *Desk) Answer(dst []byte, q *content.Question) ([]byte, content.Result) 
 func (d *Desk) refuse(dst []byte, q *content.Question, why Refusal, rcode dns.RCode, ede dns.EDE) ([]byte, content.Result) {
 	d.refusal = why
 	q.Bits &^= wire.BitAA
-	return q.Header(dst, rcode), content.Result{RCode: rcode, EDE: ede, HasEDE: true, Found: true}
+	return q.Header(dst, rcode), content.Result{RCode: rcode, EDE: ede, Found: true}
 }
 
 // transfer starts one.

@@ -72,12 +72,13 @@ type Question struct {
 	lowered [dns.MaxName + 8]byte // Name, when QName is not in lower case
 }
 
-// Result says what an answer is, for the log and for EDNS.
+// Result says what an answer is, for the log and for EDNS. It has four fields
+// because the compiler keeps no more in registers, and this is handed up three
+// times for each question.
 type Result struct {
-	RCode  dns.RCode
-	EDE    dns.EDE // with HasEDE only
-	HasEDE bool
-	Found  bool // "+" in the log, else "-"
+	RCode dns.RCode
+	EDE   dns.EDE // 0: none; "Other" is nothing to say
+	Found bool    // "+" in the log, else "-"
 	// Located: a record for one location decided, so the answer holds for the
 	// client's network only (RFC 7871, section 7.2.1).
 	Located bool

@@ -19,7 +19,7 @@ type stub struct{ last Question }
 func (s *stub) Answer(dst []byte, q *Question) ([]byte, Result) {
 	s.last = *q
 	if strings.Contains(string(q.Name), "no") {
-		return q.Header(dst, dns.RCodeRefused), Result{RCode: dns.RCodeRefused, EDE: dns.EDENotAuthoritative, HasEDE: true}
+		return q.Header(dst, dns.RCodeRefused), Result{RCode: dns.RCodeRefused, EDE: dns.EDENotAuthoritative}
 	}
 	return q.Header(dst, 0), Result{Found: true, Located: q.Client != Addr{}}
 }

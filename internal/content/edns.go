@@ -173,7 +173,7 @@ func (r *Responder) appendOPT(msg []byte, start int, q *Question, res *Result, p
 			msg[len(msg)-len(q.opt.ecs)+3] = q.opt.ecs[2] // scope
 		}
 	}
-	if res.HasEDE && len(msg)-start+6 <= dns.MinUDP {
+	if res.EDE != 0 && len(msg)-start+6 <= dns.MinUDP {
 		msg = append(msg, 0, dns.OptEDE, 0, 2, byte(res.EDE>>8), byte(res.EDE))
 	}
 	binary.BigEndian.PutUint16(msg[at-2:], uint16(len(msg)-at))

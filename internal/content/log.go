@@ -11,20 +11,16 @@ import (
 // type, and every byte of a name as four characters.
 const MaxLine = 32 + 1 + 4 + 1 + 4 + 3 + 4 + 1 + 4*255 + 1
 
-// hex2 are the two digits of a byte, the first in the lower half.
-var hex2 = func() (t [256]uint16) {
-	const digits = "0123456789abcdef"
-	for i := range t {
-		t[i] = uint16(digits[i>>4]) | uint16(digits[i&15])<<8
-	}
-	return
-}()
-
-// put2 and put4 write the digits of one and two bytes.
-func put2(b []byte, v byte) { binary.LittleEndian.PutUint16(b, hex2[v]) }
-
-func put4(b []byte, v uint16) {
-	binary.LittleEndian.PutUint32(b, uint32(hex2[v>>8])|uint32(hex2[v&0xFF])<<16)
+// hex8 gives the eight digits of v, the first in the highest byte: all at
+// once, since most of a log line's cost is its numbers.
+func hex8(v uint32) uint64 {
+	const ones = 0x0101010101010101
+	w := uint64(v) // a digit's value in each byte, by halving
+	w = (w | w<<16) & 0x0000FFFF0000FFFF
+	w = (w | w<<8) & 0x00FF00FF00FF00FF
+	w = (w | w<<4) & (0x0F * ones)
+	letters := (w + 6*ones) >> 4 & ones // 1 where the value is 10 or more
+	return w + '0'*ones + letters*('a'-'0'-10)
 }
 
 // shown are the bytes of a name that a log line shows as they are.
@@ -47,25 +43,21 @@ func AppendLog(dst []byte, peer *Peer, mark byte, q *Question) []byte {
 		ip = peer.Addr[:]
 	}
 	i := 0
-	for _, c := range ip {
-		put2(b[i:], c)
-		i += 2
+	for ; len(ip) > 0; ip = ip[4:] {
+		binary.BigEndian.PutUint64(b[i:], hex8(binary.BigEndian.Uint32(ip)))
+		i += 8
 	}
-	b[i] = ':'
-	put4(b[i+1:], peer.Port)
-	i += 5
+	const fixed = 18 // bytes from the address to the name
+	t := (*[fixed]byte)(b[i : i+fixed])
+	d := hex8(uint32(peer.Port)<<16 | uint32(q.ID))
+	t[0], t[5], t[10], t[11], t[12], t[17] = ':', ':', ' ', mark, ' ', ' '
+	binary.BigEndian.PutUint32(t[1:], uint32(d>>32))
 	if mark == '/' {
-		i += copy(b[i:], ":0000 / 0000 .\n")
-		return dst[:n+i]
+		return dst[:n+i+5+copy(b[i+5:], ":0000 / 0000 .\n")]
 	}
-	t := b[i : i+13]
-	t[0] = ':'
-	put4(t[1:], q.ID)
-	t[5], t[6], t[7] = ' ', mark, ' '
-	put4(t[8:], uint16(q.Type))
-	t[12] = ' '
-	i += 13
-	i = appendName(b, i, q.Name)
+	binary.BigEndian.PutUint32(t[6:], uint32(d))
+	binary.BigEndian.PutUint32(t[13:], uint32(hex8(uint32(q.Type))))
+	i = appendName(b, i+fixed, q.Name)
 	b[i] = '\n'
 	return dst[:n+i+1]
 }

@@ -66,7 +66,7 @@ func (m *mapped[T]) Answer(dst []byte, q *content.Question) ([]byte, content.Res
 }
 
 func servfail(dst []byte, q *content.Question, why dns.EDE) ([]byte, content.Result) {
-	return q.Header(dst, dns.RCodeServFail), content.Result{RCode: dns.RCodeServFail, EDE: why, HasEDE: true}
+	return q.Header(dst, dns.RCodeServFail), content.Result{RCode: dns.RCodeServFail, EDE: why}
 }
 
 // Fault is told of a panic while answering: a data file changed in place.

@@ -65,7 +65,7 @@ func (p *program) Prepare(q []content.Question, ok []bool) {
 // Answer implements content.Program.
 func (p *program) Answer(dst []byte, q *content.Question) ([]byte, content.Result) {
 	if p.data == nil {
-		return q.Header(dst, dns.RCodeServFail), content.Result{RCode: dns.RCodeServFail, EDE: dns.EDENotReady, HasEDE: true}
+		return q.Header(dst, dns.RCodeServFail), content.Result{RCode: dns.RCodeServFail, EDE: dns.EDENotReady}
 	}
 	return p.a.Answer(dst, p.data, q)
 }

@@ -135,6 +135,24 @@ func (v *View) Find(name []byte, h uint64) (Node, bool) {
 	return Node{binary.LittleEndian.Uint64(v.idx[at+8:]), binary.LittleEndian.Uint32(v.idx[at+4:])}, true
 }
 
+// Lookup is Find that for a node with a single record, of its own name, visible
+// always and to all, gives this record's data as well, since comparing names
+// has read it: see RecordHead.
+func (v *View) Lookup(name []byte, h uint64) (n Node, one []byte, ok bool) {
+	at := v.slotOf(name, h)
+	if at < 0 {
+		return Node{}, nil, false
+	}
+	s := v.idx[at : at+slotLen : at+slotLen]
+	n = Node{binary.LittleEndian.Uint64(s[8:]), binary.LittleEndian.Uint32(s[4:])}
+	if n.W&(FlagMulti|FlagENT|FlagWild|FlagDynamic) == 0 {
+		if one = dataAt(v.cdb, n.W&posMask); len(one) < RecordHead {
+			one = nil
+		}
+	}
+	return n, one, true
+}
+
 func (v *View) slotOf(name []byte, h uint64) int {
 	bk, _ := bits.Mul64(h, v.buckets)
 	at := v.slots + int(bk)*bucketSlots*slotLen

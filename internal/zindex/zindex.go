@@ -147,13 +147,13 @@ type Record struct {
 	flags byte
 }
 
-// recordHead is the fixed part of a record's data: type, marker, ttl,
+// RecordHead is the fixed part of a record's data: type, marker, ttl,
 // timestamp; two bytes more with a location (compat: djbdns.md section 4.3).
-const recordHead = 2 + 1 + 4 + 8
+const RecordHead = 2 + 1 + 4 + 8
 
 // ParseData takes the data part of a record of data.cdb apart.
 func ParseData(d []byte, r *Record) bool {
-	if len(d) < recordHead {
+	if len(d) < RecordHead {
 		return false
 	}
 	r.Type = dns.Type(binary.BigEndian.Uint16(d))
