@@ -51,6 +51,7 @@ type Answerer struct {
 	wild    [dns.MaxName + 2]byte
 	low     [dns.MaxName + 2]byte
 	owner   [dns.MaxName + 2]byte
+	nsec3s  nsec3State
 	scratch []byte
 	fast    fastState
 }

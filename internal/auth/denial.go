@@ -105,22 +105,15 @@ func (a *Answerer) element(s *zindex.Struct, at uint32) bool {
 
 // nsec3 proves with hashed names.
 func (a *Answerer) nsec3(p *proof) bool {
-	var h nsec3Params
-	if !a.nsec3Params(&p.zone, &h) {
+	if !a.nsec3Params(&p.zone) {
 		return true
-	}
-	zone := a.data.Name(&p.zone)
-	match := func(name []byte) (at uint32, exact bool) {
-		var buf [dns.MaxName]byte
-		at, exact, _ = a.data.Chain(&p.zone, h.owner(buf[:0], name, zone))
-		return
 	}
 	suffix := func(labels int) []byte { return dnsname.Skip(p.name, p.labels-labels) }
 
 	encloser := p.encloser
 	switch p.kind {
 	case proveNoData:
-		if at, exact := match(p.name); exact {
+		if at, exact := a.match(&p.zone, p.name, false); exact {
 			return a.element(&p.zone, at)
 		}
 		// An unsigned delegation, or a name with nothing else below it, in a
@@ -128,28 +121,68 @@ func (a *Answerer) nsec3(p *proof) bool {
 		encloser = p.labels - 1
 	case proveWildcard:
 		// RFC 5155, section 7.2.6: the wildcard itself shows the encloser.
-		at, _ := match(suffix(encloser + 1))
+		at, _ := a.match(&p.zone, suffix(encloser+1), false)
 		return a.element(&p.zone, at)
 	}
 	// Closest encloser proof (RFC 5155, section 7.2.1): at most as many hashes
 	// as the name has labels below the zone.
-	for ; encloser > p.zone.Labels; encloser-- {
-		if _, exact := match(suffix(encloser)); exact {
-			break
-		}
+	at, exact := a.match(&p.zone, suffix(encloser), true)
+	for !exact && encloser > p.zone.Labels {
+		encloser--
+		at, exact = a.match(&p.zone, suffix(encloser), true)
 	}
-	if at, exact := match(suffix(encloser)); exact && !a.element(&p.zone, at) {
+	if exact && !a.element(&p.zone, at) {
 		return false
 	}
-	if at, _ := match(suffix(encloser + 1)); !a.element(&p.zone, at) {
+	if at, _ := a.match(&p.zone, suffix(encloser+1), false); !a.element(&p.zone, at) {
 		return false
 	}
 	if p.kind == proveNoData {
 		return true
 	}
 	p.encloser = encloser
-	at, _ := match(a.wildcardOf(p))
+	at, _ = a.match(&p.zone, a.wildcardOf(p), true)
 	return a.element(&p.zone, at)
+}
+
+// match finds the NSEC3 record that matches or covers a name. Enclosers and
+// wildcards are the same for most questions about names that do not exist;
+// what they came to is remembered.
+func (a *Answerer) match(zone *zindex.Struct, name []byte, often bool) (at uint32, exact bool) {
+	var m *matched
+	if often && len(name) <= len(m.name) && !zone.Node.Has(zindex.FlagDynamic) {
+		m = &a.nsec3s.matched[zindex.Hash(a.data.Seed(), name)%memory]
+		if m.gen == a.data.Generation && m.zone == zone.Node.Ctx && string(m.name[:m.n]) == string(name) {
+			return m.at, m.exact
+		}
+	}
+	var buf [dns.MaxName]byte
+	at, exact, _ = a.data.Chain(zone, a.nsec3s.owner(buf[:0], name, a.data.Name(zone)))
+	if m != nil {
+		m.gen, m.zone, m.at, m.exact = a.data.Generation, zone.Node.Ctx, at, exact
+		m.n = uint8(copy(m.name[:], name))
+	}
+	return at, exact
+}
+
+// memory is how many names an Answerer knows the NSEC3 record of.
+const memory = 64
+
+type matched struct {
+	gen   uint64
+	zone  uint32
+	at    uint32
+	exact bool
+	n     uint8
+	name  [46]byte // longer ones are hashed each time
+}
+
+// nsec3State is what is known of hashed names.
+type nsec3State struct {
+	gen  uint64 // the parameters are those of this zone of this generation
+	zone uint32
+	nsec3Params
+	matched [memory]matched
 }
 
 // nsec3Params are what a zone's names are hashed with.
@@ -159,8 +192,12 @@ type nsec3Params struct {
 }
 
 // nsec3Params takes them from the NSEC3PARAM record at the apex, or from the
-// chain if there is none.
-func (a *Answerer) nsec3Params(s *zindex.Struct, h *nsec3Params) bool {
+// chain if there is none. false: nothing can be hashed.
+func (a *Answerer) nsec3Params(s *zindex.Struct) bool {
+	h := &a.nsec3s
+	if h.gen == a.data.Generation && h.zone == s.Node.Ctx {
+		return true
+	}
 	var d []byte
 	if a.gather(s.Node, dns.TypeNSEC3PARAM, false) {
 		d = a.set[0].data
@@ -173,8 +210,14 @@ func (a *Answerer) nsec3Params(s *zindex.Struct, h *nsec3Params) bool {
 		return false
 	}
 	h.iterations = int(binary.BigEndian.Uint16(d[2:]))
-	h.salt = d[5 : 5+int(d[4])]
-	return h.iterations <= maxIterations
+	h.salt = append(h.salt[:0], d[5:5+int(d[4])]...)
+	if h.iterations > maxIterations {
+		return false
+	}
+	if !s.Node.Has(zindex.FlagDynamic) {
+		h.gen, h.zone = a.data.Generation, s.Node.Ctx
+	}
+	return true
 }
 
 // owner appends the owner name of the NSEC3 record that matches name: the hash

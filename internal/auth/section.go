@@ -71,12 +71,13 @@ func (a *Answerer) has(t dns.Type) bool {
 }
 
 // oneTTL gives all records of a type the smallest of their ttls. RRSIGs are
-// sets by the type they cover (RFC 4034, section 3), so they keep theirs.
+// sets by the type they cover (RFC 4034, section 3), and a second NSEC at a
+// name is another zone's (RFC 4035, section 2.3), so they keep theirs.
 func (a *Answerer) oneTTL() {
 	set := a.set
 	for i := range set {
 		t := set[i].typ
-		if t == dns.TypeRRSIG {
+		if t == dns.TypeRRSIG || t == dns.TypeNSEC {
 			continue
 		}
 		seen := false

@@ -147,7 +147,7 @@ func (r *run) shown(key []byte, wild bool) (out []rec) {
 	if r.on(OneTTL) {
 		for i := range out {
 			for _, y := range out {
-				if y.typ == out[i].typ && y.typ != dns.TypeSOA { // only the first SOA counts at all
+				if y.typ == out[i].typ && y.typ != dns.TypeSOA && y.typ != dns.TypeNSEC && y.typ != dns.TypeRRSIG { // only the first SOA counts at all
 					out[i].ttl = min(out[i].ttl, y.ttl)
 				}
 			}
