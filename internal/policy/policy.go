@@ -49,10 +49,11 @@ type Layer struct {
 
 // pending is a question of which a second one has been asked.
 type pending struct {
-	q    resolver.Question // the client's
-	kind uint8
-	keep resolver.Answer // what there was so far
-	ttl  uint32
+	q     resolver.Question // the client's
+	kind  uint8
+	keep  resolver.Answer // what there was so far
+	ttl   uint32
+	stops int // how often it may be taken up again
 }
 
 const (
@@ -65,8 +66,29 @@ const (
 func New(cfg *resolver.Config, pol *Config, cache resolver.Cache, net resolver.Net, front resolver.Front,
 	events resolver.Events, rng resolver.Rand, log func(*resolver.Question, *rpz.Rule)) *Layer {
 	l := &Layer{cfg: pol, cache: cache, next: front, pending: map[uint64]*pending{}, log: log}
-	l.Engine = resolver.New(cfg, cache, net, l, events, rng)
+	l.Engine = resolver.New(l.stopping(cfg), cache, net, l, events, rng)
 	return l
+}
+
+// SetConfig replaces the engine's configuration.
+func (l *Layer) SetConfig(cfg *resolver.Config) { l.Engine.SetConfig(l.stopping(cfg)) }
+
+// stopping makes the engine stop at aliases that lead to a name with a rule of
+// its own: what is not to be answered need not be asked.
+func (l *Layer) stopping(cfg *resolver.Config) *resolver.Config {
+	c := *cfg
+	c.Stop = func(name []byte) bool {
+		if l.cfg == nil {
+			return false
+		}
+		for i, z := range l.cfg.Zones {
+			if r := z.QName(dnsname.Name(name)); r != nil {
+				return r.Action != rpz.PassThru && !l.later(i)
+			}
+		}
+		return false
+	}
+	return &c
 }
 
 // SetPolicy replaces the policy.
@@ -84,7 +106,7 @@ func (l *Layer) Ask(now resolver.Time, q *resolver.Question) {
 		l.apply(q, &resolver.Answer{}, r, name, 0)
 	} else if target, ok := l.reverse(q, name); ok {
 		a := resolver.Answer{Sec: resolver.Insecure, RRs: []resolver.RRset{alias(name, target, synthTTL)}}
-		l.follow(q, &a, target)
+		l.follow(q, &a, target, maxStops)
 	} else {
 		l.Engine.Ask(now, q)
 	}
@@ -172,6 +194,11 @@ func (l *Layer) Done(q *resolver.Question, a *resolver.Answer) {
 	if len(l.cfg.Zones) > 0 {
 		if r, name, at := l.match(q, a); r != nil && r.Action != rpz.PassThru {
 			l.apply(q, a, r, name, at)
+			return
+		}
+		if a.Stopped {
+			// this client is let through
+			l.follow(q, a, lastName(q, a), maxStops)
 			return
 		}
 	}
@@ -337,7 +364,7 @@ func (l *Layer) apply(q *resolver.Question, a *resolver.Answer, r *rpz.Rule, nam
 			}
 		}
 		if target != "" && out.RCode == 0 {
-			l.follow(q, &out, target)
+			l.follow(q, &out, target, maxStops)
 			return
 		}
 	}
@@ -361,8 +388,29 @@ func alias(name, target dnsname.Name, ttl uint32) resolver.RRset {
 }
 
 // follow asks where an alias leads, without policy for the second time.
-func (l *Layer) follow(q *resolver.Question, a *resolver.Answer, target dnsname.Name) {
+func (l *Layer) follow(q *resolver.Question, a *resolver.Answer, target dnsname.Name, stops int) {
 	l.ask(q, followAlias, a, target, q.Type, 0)
+	if p := l.pending[q.Ticket]; p != nil {
+		p.stops = stops
+	}
+}
+
+// maxStops is how often one answer is taken up again where a rule that does not
+// apply had stopped it: the engine's limit of aliases.
+const maxStops = 16
+
+// lastName is where the aliases of an answer lead.
+func lastName(q *resolver.Question, a *resolver.Answer) dnsname.Name {
+	name := dnsname.Name(q.Name).Lower()
+	for i := range a.RRs {
+		s := &a.RRs[i]
+		if s.Section == wire.Answer && s.Type == dns.TypeCNAME && dnsname.Equal(s.Owner, name) {
+			if target, _, ok := s.Records.Next(); ok && dnsname.Valid(target) {
+				name = dnsname.Name(target).Lower()
+			}
+		}
+	}
+	return name
 }
 
 func (l *Layer) ask(q *resolver.Question, kind uint8, a *resolver.Answer, name dnsname.Name, t dns.Type, ttl uint32) {
@@ -399,6 +447,10 @@ func (l *Layer) second(p *pending, a *resolver.Answer) {
 		out.RRs = append(out.RRs, a.RRs...)
 		if a.RCode == dns.RCodeServFail {
 			out = *a
+		}
+		if a.Stopped && p.stops > 0 {
+			l.follow(&p.q, &out, lastName(&p.q, &out), p.stops-1)
+			return
 		}
 	case followA:
 		if made, ok := l.synthesise(a, p.ttl); ok {

@@ -154,6 +154,9 @@ func (e *Engine) read(msg, zone, ds []byte) bool {
 		if len(p.recs) == maxRecords {
 			return false
 		}
+		if rr.Type == dns.TypeA && rr.Len != 4 || rr.Type == dns.TypeAAAA && rr.Len != 16 {
+			continue // one address gone wrong does not spoil the others
+		}
 		name, _, err := wire.AppendName(tmp[:0], msg, rr.Owner)
 		if err != nil {
 			return false
@@ -318,7 +321,7 @@ func (e *Engine) accept(msg, name []byte, t dns.Type, zone []byte, forward bool)
 			found = p.allSignatures(w, cur, answerRank)
 			break
 		}
-		if g := p.look(wire.Answer, t, cur); g != nil {
+		if g := p.look(wire.Answer, t, cur); g != nil && (t != dns.TypeCNAME || p.dname(cur) == nil) {
 			w.msg.Answer = append(w.msg.Answer, p.set(g, answerRank))
 			found = true
 			break
@@ -341,6 +344,10 @@ func (e *Engine) accept(msg, name []byte, t dns.Type, zone []byte, forward bool)
 			p.buf = AppendPacked(p.buf, next)
 			w.msg.Answer = append(w.msg.Answer, set, RRset{Section: wire.Answer, Owner: cur, Type: dns.TypeCNAME,
 				TTL: set.TTL, Records: p.buf[n:len(p.buf):len(p.buf)], Rank: answerRank})
+			if t == dns.TypeCNAME {
+				found = true
+				break
+			}
 			cur = next
 			aliases++
 		} else if g := p.look(wire.Answer, dns.TypeCNAME, cur); g != nil && t != dns.TypeCNAME {
@@ -422,6 +429,14 @@ func (e *Engine) accept(msg, name []byte, t dns.Type, zone []byte, forward bool)
 			p.glue(e, w)
 			p.proofs(w, RankAuthAuthority)
 			return w
+		}
+	}
+	if soa == nil && forward && aliases == 0 {
+		for i := range p.recs {
+			if r := &p.recs[i]; r.section == wire.Authority && r.typ == dns.TypeNS && !r.in {
+				w.why = "refers upwards, though it was asked to recurse"
+				return w
+			}
 		}
 	}
 	if aliases > 0 {

@@ -55,7 +55,8 @@ type Answer struct {
 	Text  string  // what went wrong, for EDE's EXTRA-TEXT; never needs escaping
 	RRs   []RRset // answer section, then authority section
 
-	// What a policy may want (package policy); the engine sets neither.
+	// What a policy may want (package policy); the engine sets the first alone.
+	Stopped  bool // Config.Stop ended it: the last alias was not followed
 	Drop     bool // send nothing
 	Truncate bool // send TC alone, that the client comes by TCP
 }
@@ -292,6 +293,11 @@ type Config struct {
 	IgnoreIP    []netip.Prefix // answers with such addresses are dropped
 	Validator   Validator      // nil: no validation
 	Limits      Limits         // zero fields mean the defaults
+
+	// Stop, if not nil, is asked of each name an alias leads to, in lower
+	// case: true ends the answer there, with Stopped set. A policy uses it
+	// that has an answer of its own for that name.
+	Stop func(name []byte) bool
 }
 
 // EventKind is the word of a log line (compat: djbdns.md, section 10.6) or,

@@ -182,7 +182,7 @@ func (e *Engine) Ask(now Time, q *Question) {
 			e.emit(Event{Kind: EventJoined, Question: q, Type: q.Type, Name: name})
 			r.join(q)
 			if !r.stale && e.cfg.ServeStale > 0 && r.wait.pos == 0 {
-				e.timers.set(&r.wait, now+e.cfg.StaleWait)
+				e.timers.set(&r.wait, now+e.cfg.staleWait())
 			}
 			return
 		}
@@ -194,7 +194,7 @@ func (e *Engine) Ask(now Time, q *Question) {
 	r := e.newRoot(h, name, q.Type, q.CD)
 	r.join(q)
 	if e.cfg.ServeStale > 0 {
-		e.timers.set(&r.wait, now+e.cfg.StaleWait)
+		e.timers.set(&r.wait, now+e.cfg.staleWait())
 	}
 	e.newTask(r, nil, modeClient, name, q.Type)
 	e.run()
@@ -250,6 +250,9 @@ func (e *Engine) refresh(name []byte, t dns.Type) {
 	}
 	if e.nRoots >= maxRoots || e.nTasks >= maxTasks {
 		return
+	}
+	if e.cache.Get(&e.old, KindFailure, t, name) && e.old.Expires > e.now.Seconds() {
+		return // it failed a moment ago (RFC 9520); the data are still good
 	}
 	e.emit(Event{Kind: EventPrefetch, Type: t, Name: name})
 	r := e.newRoot(h, name, t, false)
@@ -340,7 +343,8 @@ func (e *Engine) finish(r *root, a *Answer) {
 func (e *Engine) answer(r *root, a *Answer) {
 	for i := range r.waiters {
 		q := r.waiters[i].question()
-		a.AD = a.Sec == Secure && !q.CD
+		// what YXDOMAIN says no signature covers
+		a.AD = a.Sec == Secure && !q.CD && a.RCode != dns.RCodeYXDomain
 		delete(e.tickets, q.Ticket)
 		e.front.Done(q, a)
 	}

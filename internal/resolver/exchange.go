@@ -115,7 +115,7 @@ func (e *Engine) exchange(t *task, name []byte, typ dns.Type, addrs []netip.Addr
 	x.waiters = append(x.waiters, t)
 	t.x = x
 	for _, a := range addrs {
-		c := candidate{addr: a}
+		c := candidate{addr: a, useRec: t.recTried && a == t.recLame}
 		if !share {
 			for _, v := range t.avoid {
 				c.out = c.out || v == a
@@ -195,7 +195,14 @@ func (x *exchange) ask() {
 		}
 		i := x.choose()
 		if i < 0 {
-			if k := x.recLame - 1; k >= 0 {
+			if k := x.recLame - 1; k >= 0 && x.more() {
+				// others first that are known by name only
+				for _, t := range x.waiters {
+					t.recLame = x.cands[k].addr
+				}
+				x.giveUp()
+				return
+			} else if k >= 0 {
 				// a recursive server's answer is better than none
 				x.recLame = 0
 				x.cands[k].out, x.cands[k].useRec, x.cands[k].tries = false, true, 0
@@ -406,11 +413,27 @@ func (x *exchange) timeout() {
 			i--
 		}
 	}
-	if x.minimal {
+	if x.minimal && x.attempts >= maxTries {
 		x.giveUp()
 		return
 	}
 	x.ask()
+}
+
+// more reports whether a task that waits knows of servers by name that it has
+// not looked up.
+func (x *exchange) more() bool {
+	for _, t := range x.waiters {
+		if t.recLame.IsValid() || t.r.nsFailed >= maxNSFailures {
+			continue
+		}
+		for i := range t.ns {
+			if v := &t.ns[i]; !v.known && v.tried == 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // giveUp tells all who wait that no server helped.
@@ -644,15 +667,16 @@ func (x *exchange) receive(s *send, msg []byte) {
 		return
 	case classLame:
 		e.emit(Event{Kind: EventLame, Question: x.question(), Server: c.addr, Control: x.zoneName(), Target: w.cut, Reason: w.why})
-		if !x.minimal {
-			// only what was asked in full counts
+		if !x.minimal && !w.aa {
+			// only what was asked in full counts; and who has the zone, but
+			// answers so for one type, is lame for that alone
 			v.setLame(e.now, x.zoneHash)
 		}
 		x.useless(s, dns.EDENotAuthoritative)
 		return
 	case classRecLame:
 		// other servers first; then this answer is better than none
-		if !x.minimal && x.otherThan(s.cand) {
+		if !x.minimal && (x.otherThan(s.cand) || x.more()) {
 			x.recLame = s.cand + 1
 			e.emit(Event{Kind: EventDrop, Question: x.question(), Server: c.addr, Reason: w.why})
 			x.useless(s, dns.EDENotAuthoritative)

@@ -72,6 +72,7 @@ const (
 	maxRoots       = 4096     // questions at once in one engine; pdns-recursor max-mthreads 2048, BIND recursive-clients 1000
 	maxInfra       = 16384    // servers remembered: 4 MB; unbound infra-cache-numhosts 10000
 	maxPooled      = 64 << 10 // bytes of a question's memory kept for the next
+	maxNSAliases   = 4        // aliases on the way to a server's address: RFC 2181, section 10.3, allows none, unbound its 11
 	maxLame        = 4        // zones remembered that a server is lame for
 )
 

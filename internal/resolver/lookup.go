@@ -42,7 +42,9 @@ func (e *Engine) lookup(name []byte, t dns.Type) (f found, typ dns.Type, owner [
 			}
 			return foundRRset, t, name
 		}
-		if t != dns.TypeCNAME && e.cache.Get(&e.entry, KindRRset, dns.TypeCNAME, name) &&
+		// DS is the parent's: an alias that the child's side has there says
+		// nothing about it
+		if t != dns.TypeCNAME && t != dns.TypeDS && e.cache.Get(&e.entry, KindRRset, dns.TypeCNAME, name) &&
 			e.entry.Expires > now && len(e.entry.Records) > 0 {
 			return foundCNAME, dns.TypeCNAME, name
 		}
@@ -118,7 +120,7 @@ func (e *Engine) fast(q *Question, name []byte) bool {
 			return e.begin(q, name, cur, a)
 		}
 		if e.cfg.Prefetch && e.entry.TTL >= minPrefetchTTL &&
-			(e.entry.Expires-e.now.Seconds())*prefetchPart < int64(e.entry.TTL) {
+			(e.entry.Expires-e.now.Seconds())*prefetchPart <= int64(e.entry.TTL) {
 			prefetch = true
 		}
 		a.Sec = min(a.Sec, e.entry.Sec)
@@ -142,6 +144,12 @@ func (e *Engine) fast(q *Question, name []byte) bool {
 			return true
 		}
 		cur = target
+		a.Stopped = e.stops(cur)
+		if a.Stopped || f == foundDNAME && q.Type == dns.TypeCNAME {
+			a.AD = a.Sec == Secure && !q.CD
+			e.front.Done(q, a)
+			return true
+		}
 		if aliases == e.limits.Aliases {
 			*a = Answer{RCode: dns.RCodeServFail, EDE: true, Code: dns.EDEOther, Text: budgetText("aliases"), RRs: a.RRs[:0]}
 			e.front.Done(q, a)
@@ -173,7 +181,7 @@ func (e *Engine) begin(q *Question, name, cur []byte, a *Answer) bool {
 	r := e.newRoot(h, name, q.Type, q.CD)
 	r.join(q)
 	if e.cfg.ServeStale > 0 {
-		e.timers.set(&r.wait, e.now+e.cfg.StaleWait)
+		e.timers.set(&r.wait, e.now+e.cfg.staleWait())
 	}
 	t := e.newTask(r, nil, modeClient, cur, q.Type)
 	t.sec = a.Sec
@@ -347,6 +355,16 @@ func (e *Engine) staleFor(name []byte, t dns.Type) bool {
 		}
 	}
 	return false
+}
+
+// minStaleWait: who is to wait at all waits long enough for a server near by.
+const minStaleWait = 10 * Millisecond
+
+func (c *Config) staleWait() Time {
+	if c.StaleWait == 0 {
+		return 0
+	}
+	return max(c.StaleWait, minStaleWait)
 }
 
 func (c *Config) staleTTL() uint32 {

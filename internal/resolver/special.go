@@ -119,6 +119,9 @@ func (e *Engine) special(name []byte, t dns.Type, a *Answer) bool {
 		if !emptyZones[string(zone)] {
 			continue
 		}
+		if t == dns.TypeDS && len(zone) == len(name) {
+			return false // it stands in the parent's zone: who validates needs its word
+		}
 		if len(zone) < len(name) {
 			a.RCode = dns.RCodeNXDomain
 		}

@@ -75,14 +75,20 @@ type task struct {
 	avoidIn  []byte           // ... of this zone
 	lookup   int              // ns whose address a child looks for
 	lookupTy dns.Type
-	hopeless bool   // modeAddress: no other type of this name will help
-	above    []byte // modeAddress: the zone whose servers can not be asked, only those above
+	hopeless bool           // modeAddress: no other type of this name will help
+	above    []byte         // modeAddress: the zone whose servers can not be asked, only those above
+	aliases  int            // modeAddress: followed so far
+	recLame  netip.AddrPort // who gave an answer that is the last resort
+	recTried bool           // it was asked again for it
 	lastCode dns.EDE
 
 	// QNAME minimisation
 	minLabels int // labels of the name that is asked now, 0: the whole name
 	minCount  int
 	noMin     bool
+	probe     bool // t.msg says that a name above does not exist
+	descend   bool // DS: look for the zone cuts above the name
+	descended bool
 
 	// what came
 	msg     *Message
@@ -94,6 +100,7 @@ type task struct {
 	need    Need
 	verdict Verdict
 	tries   int // after bogus data
+	stopped bool
 }
 
 // responseKeep is what of a response outlives it, besides its message.
@@ -190,6 +197,10 @@ func (t *task) start() {
 		t.cachedAddress(f)
 		return
 	case modeMessage:
+		if f == foundNothing && t.typ == dns.TypeDS {
+			// an alias that the parent's zone has signed shows that there is no cut
+			f, typ, owner = e.lookup(name, dns.TypeCNAME)
+		}
 		if f == foundRRset || f == foundNoData || f == foundCNAME {
 			t.msg = t.cachedMessage(f, typ, owner)
 			t.done()
@@ -238,6 +249,9 @@ func (t *task) start() {
 			t.msg.Answer = append(t.msg.Answer, RRset{Section: wire.Answer, Owner: r.keep(name), Type: dns.TypeCNAME,
 				TTL: t.msg.Answer[i].TTL, Records: r.keep(e.packed(next))})
 			t.w.class, t.w.final = classAlias, next
+			if t.typ == dns.TypeCNAME {
+				t.w.class = classAnswer
+			}
 		case foundCNAME:
 			target, _, _ := t.msg.Answer[0].Records.Next()
 			t.w.class, t.w.final = classAlias, r.keep(dnsname.Lower(e.scratch(target)))
@@ -251,6 +265,10 @@ func (t *task) start() {
 		next, ok := e.follow(a, f, name, owner)
 		if !ok {
 			a.RCode = dns.RCodeYXDomain
+			t.localAnswer(a)
+			return
+		}
+		if f == foundDNAME && t.typ == dns.TypeCNAME {
 			t.localAnswer(a)
 			return
 		}
@@ -286,8 +304,15 @@ func (t *task) alias(next []byte) {
 		return
 	}
 	t.nameLen = copy(t.nameBuf[:], next)
+	if t.mode == modeClient && r.e.stops(t.name()) {
+		t.stopped = true
+		t.answer(dns.RCodeSuccess)
+		return
+	}
 	t.fresh = false
-	t.noMin, t.minLabels, t.minCount = false, 0, 0
+	t.noMin, t.minLabels, t.minCount = t.above != nil, 0, 0
+	t.descend, t.descended = false, false
+	t.recLame, t.recTried = netip.AddrPort{}, false
 	t.avoid = t.avoid[:0]
 	t.tries = 0
 	t.retried = false
@@ -305,7 +330,7 @@ func (t *task) answer(rcode dns.RCode) {
 		t.done()
 		return
 	}
-	e.out = Answer{RCode: rcode, Sec: t.sec, RRs: append(e.out.RRs[:0], t.rrs...)}
+	e.out = Answer{RCode: rcode, Sec: t.sec, RRs: append(e.out.RRs[:0], t.rrs...), Stopped: t.stopped}
 	if t.verdict.Code != 0 && t.sec != Secure {
 		e.out.EDE, e.out.Code, e.out.Text = true, t.verdict.Code, t.verdict.Text
 	}
@@ -387,10 +412,29 @@ func (t *task) cachedAddress(f found) {
 		t.done()
 	case foundNothing:
 		t.state = stateCut
+	case foundCNAME:
+		if target, _, ok := t.r.e.entry.Records.Next(); ok && dnsname.Valid(target) {
+			t.addressAlias(dnsname.Lower(t.r.keep(target)))
+			return
+		}
+		fallthrough
 	default:
 		t.hopeless = f != foundNoData
 		t.done()
 	}
+}
+
+// addressAlias follows an alias to a server's address. RFC 2181, section 10.3,
+// wants none there; unbound and PowerDNS follow it, and so few that nothing is
+// gained by a maze.
+func (t *task) addressAlias(next []byte) {
+	if t.aliases >= maxNSAliases || t.cycle(next, t.typ, t.above) {
+		t.hopeless = true
+		t.done()
+		return
+	}
+	t.aliases++
+	t.alias(next)
 }
 
 func (t *task) takeAddresses(s *RRset) {
@@ -767,6 +811,15 @@ func (t *task) exhausted() {
 		e.wake(t)
 		return
 	}
+	if t.recLame.IsValid() && !t.recTried {
+		// a recursive server's answer is better than none
+		t.recTried = true
+		t.addrs = append(t.addrs, t.recLame)
+		t.asked = len(t.addrs) - 1
+		t.state = stateServers
+		e.wake(t)
+		return
+	}
 	code := t.lastCode
 	if code == 0 {
 		code = dns.EDENoReachableAuthority
@@ -787,7 +840,7 @@ func (t *task) exhausted() {
 func (t *task) question() (name []byte, typ dns.Type, minimal bool) {
 	e := t.r.e
 	name = t.name()
-	if !e.cfg.QMin || t.noMin || t.forward || t.mode == modePrime || t.minCount >= maxMinimise {
+	if (!e.cfg.QMin || t.noMin) && !t.descend || t.forward || t.mode == modePrime || t.minCount >= maxMinimise {
 		t.minLabels = 0
 		return name, t.typ, false
 	}
@@ -813,7 +866,7 @@ func (t *task) unanswered(code dns.EDE) {
 	t.lastCode = code
 	if t.minLabels > 0 {
 		// some servers can not cope with names they have no data for
-		t.noMin, t.minLabels = true, 0
+		t.noMin, t.minLabels, t.descend = true, 0, false
 		t.asked = 0
 	}
 	t.state = stateServers
@@ -837,10 +890,29 @@ func (t *task) respond(w *response, from netip.AddrPort) {
 			t.done()
 			return
 		}
+		if w.class == classNXDomain && t.mode == modeClient && w.soa && e.cfg.Validator != nil && !r.cd &&
+			e.cfg.Validator.Covers(w.msg.QName) {
+			// a proof of it is believed (RFC 8020)
+			t.msg = r.keepMessage(&w.msg)
+			t.w = responseKeep{class: w.class, negTTL: w.negTTL, soa: true, final: r.keep(w.final)}
+			t.probe = true
+			t.minLabels = 0
+			t.state = stateValidate
+			e.wake(t)
+			return
+		}
 		if w.class == classNXDomain || w.class == classLame {
 			// not believed without having asked for the name itself
-			t.noMin, t.minLabels = true, 0
+			t.noMin, t.minLabels, t.descend = true, 0, false
 		}
+		t.asked = 0
+		t.state = stateServers
+		e.wake(t)
+		return
+	}
+	if t.typ == dns.TypeDS && !t.descended && !t.forward && t.childSide(w) {
+		t.descended, t.descend = true, true
+		t.minCount = 0
 		t.asked = 0
 		t.state = stateServers
 		e.wake(t)
@@ -852,10 +924,14 @@ func (t *task) respond(w *response, from netip.AddrPort) {
 		if t.above == nil { // the parent's word is good for reaching the zone, not for answers
 			e.store(w, Unchecked)
 		}
-		if w.class == classAnswer && len(w.msg.Answer) == 1 {
-			t.takeAddresses(&w.msg.Answer[0])
+		if n := len(w.msg.Answer); w.class == classAnswer && n > 0 && n <= 1+maxNSAliases {
+			t.takeAddresses(&w.msg.Answer[n-1])
 		}
-		t.hopeless = w.class == classNXDomain || w.class == classAlias
+		if w.class == classAlias {
+			t.addressAlias(r.keep(w.final))
+			return
+		}
+		t.hopeless = w.class == classNXDomain
 		t.done()
 		return
 	case modeMessage:
@@ -883,6 +959,36 @@ func (t *task) respond(w *response, from netip.AddrPort) {
 	t.sec = min(t.sec, sec)
 	t.conclude(&w.msg, w.class, w.final)
 }
+
+// childSide reports whether what came for a DS question may be the word of the
+// child's side of the cut: of a server that has the child zone too, and a zone
+// in between that is not known here (RFC 4035, section 3.1.4.1).
+func (t *task) childSide(w *response) bool {
+	if dnsname.Labels(t.name()) <= dnsname.Labels(t.zoneName())+1 {
+		return false
+	}
+	switch w.class {
+	case classNoData:
+		for i := range w.msg.Authority {
+			if s := &w.msg.Authority[i]; s.Type == dns.TypeSOA {
+				return string(s.Owner) == string(t.name())
+			}
+		}
+		return true
+	case classAlias, classAnswer:
+		s := &w.msg.Answer[0]
+		if sig, _, ok := s.Sigs.Next(); ok && len(sig) > 18 {
+			if n, ok := dnsname.Scan(sig[18:]); ok && dnsname.Equal(sig[18:18+n], t.zoneName()) {
+				return false // the zone asked has signed it
+			}
+		}
+		return s.Type == dns.TypeCNAME && string(s.Owner) == string(t.name())
+	}
+	return false
+}
+
+// stops reports whether a policy has an answer of its own for a name.
+func (e *Engine) stops(name []byte) bool { return e.cfg.Stop != nil && e.cfg.Stop(name) }
 
 // conclude adds what was found to the answer, and ends or follows the alias.
 func (t *task) conclude(m *Message, c class, final []byte) {
@@ -1148,6 +1254,17 @@ func (t *task) validate() {
 			return
 		}
 	}
+	if t.probe {
+		t.probe = false
+		if v.Sec != Secure || t.msg.RCode != dns.RCodeNXDomain {
+			// ask for the name itself
+			t.noMin = true
+			t.asked = 0
+			t.state = stateServers
+			e.wake(t)
+			return
+		}
+	}
 	t.verdict = v
 	e.emit(Event{Kind: EventSecurity, Question: r.first(), Level: t.level, Type: t.typ, Name: t.name(), Reason: v.Text})
 	if v.Sec == Bogus {
@@ -1279,6 +1396,11 @@ func (t *task) gotKeys() {
 	need := t.need.Name[:t.need.Len]
 	for i := range r.fetched {
 		if f := &r.fetched[i]; f.typ == t.need.Type && string(f.name) == string(need) {
+			if c.msg == nil && f.open && f.m != nil {
+				// nobody has better: what is wrong with it is the reason
+				f.open, f.rejected = false, maxBogus
+				return
+			}
 			f.m, f.from, f.open = c.msg, c.from, false
 			return
 		}

@@ -113,7 +113,8 @@ type Scenario struct {
 	Options []Option
 	Ranges  []*Range
 	Steps   []*Step
-	Deckard bool // its dialect: no section headings
+	Files   map[string]string // TEMPFILE_CONTENTS by name
+	Deckard bool              // its dialect: no section headings
 	Blocker string
 }
 
@@ -149,7 +150,7 @@ func Load(path string) (*Scenario, error) {
 
 // Parse reads a scenario.
 func Parse(text string) (*Scenario, error) {
-	p := &parser{lines: strings.Split(text, "\n"), origin: dnsname.Root, ttl: 3600, sc: &Scenario{}}
+	p := &parser{lines: strings.Split(text, "\n"), origin: dnsname.Root, ttl: 3600, sc: &Scenario{Files: map[string]string{}}}
 	p.config()
 	if err := p.body(); err != nil {
 		return nil, fmt.Errorf("line %d: %w", p.pos, err)
@@ -224,17 +225,33 @@ func (p *parser) config() {
 			break
 		}
 		switch {
-		case strings.HasPrefix(line, "TEMPFILE_CONTENTS"), strings.HasPrefix(line, "AUTOTRUST_FILE"):
+		case strings.HasPrefix(line, "TEMPFILE_CONTENTS"):
+			name := strings.TrimSpace(strings.TrimPrefix(line, "TEMPFILE_CONTENTS"))
+			var b strings.Builder
+			for {
+				raw, ok := p.next()
+				if !ok || strings.HasPrefix(strings.TrimSpace(raw), "TEMPFILE_END") {
+					break
+				}
+				b.WriteString(raw + "\n")
+			}
+			p.sc.Files[name] = b.String()
+			continue
+		case strings.HasPrefix(line, "AUTOTRUST_FILE"):
 			p.sc.Blocker = "needs files of its own"
 			for {
 				raw, ok := p.next()
-				raw = strings.TrimSpace(raw)
-				if !ok || strings.HasPrefix(raw, "TEMPFILE_END") || strings.HasPrefix(raw, "AUTOTRUST_END") {
+				if !ok || strings.HasPrefix(strings.TrimSpace(raw), "AUTOTRUST_END") {
 					break
 				}
 			}
 			continue
-		case strings.HasPrefix(line, "TEMPFILE_NAME"), strings.HasPrefix(line, "COMMANDLINE"):
+		case strings.HasPrefix(line, "TEMPFILE_NAME"):
+			if f := strings.Fields(line); pending != nil && len(f) > 1 {
+				pending.Values = append(pending.Values, f[1])
+			}
+			continue
+		case strings.HasPrefix(line, "COMMANDLINE"):
 			continue
 		case strings.HasPrefix(line, ";"), strings.HasPrefix(line, "#"):
 			continue
@@ -593,6 +610,10 @@ func (p *parser) rr(line string, question bool) (rr RR, err error) {
 // odd reads data that are malformed on purpose.
 func (p *parser) odd(t dns.Type, w []string) []byte {
 	num := func(s string) uint64 { v, _ := strconv.ParseUint(s, 10, 32); return v }
+	if len(w) > 2 && w[0] == `\#` { // RFC 3597, section 5, with data of a wrong length
+		d, _ := hex.DecodeString(strings.Join(w[2:], ""))
+		return d
+	}
 	switch t {
 	case dns.TypeRRSIG:
 		if len(w) < 8 {

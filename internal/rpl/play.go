@@ -6,13 +6,17 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
 
 	"bulkhead/internal/dns"
+	"bulkhead/internal/dns64"
 	"bulkhead/internal/dnsname"
+	"bulkhead/internal/policy"
 	"bulkhead/internal/resolver"
+	"bulkhead/internal/rpz"
 	"bulkhead/internal/wire"
 )
 
@@ -29,7 +33,12 @@ type Config struct {
 	IPv4, IPv6 bool
 	Options    map[string]string
 	Needs      map[string]bool
+	RPZ        []policyFile
+	DNS64      bool
 }
+
+// policyFile is a response policy zone: the file is one of the scenario's.
+type policyFile struct{ zone, file string }
 
 func yes(v string) bool {
 	switch strings.ToLower(strings.Trim(v, `"'`)) {
@@ -51,7 +60,7 @@ func init() {
 		discard-timeout outbound-msg-retry max-global-quota val-max-restart max-query-restarts directory
 		val-nsec3-keysize-iterations iter-scrub-ns iter-scrub-cname edns-buffer-size rpz-log rpz-log-name root-hints
 		do-not-query-localhost harden-glue stub-prime infra-cache-min-rtt stub-name val-clean-additional prefetch-key
-		unwanted-reply-threshold force-ipv6 access-control`) {
+		unwanted-reply-threshold ede-serve-expired force-ipv6 access-control`) {
 		harmless[k] = true
 	}
 }
@@ -61,8 +70,8 @@ func (sc *Scenario) config() (*Config, error) {
 	c := &Config{RootName: "\x01k\x0croot-servers\x03net\x00", Stubs: map[string][]string{}, Forwards: map[string][]string{},
 		IPv4: true, IPv6: true, Options: map[string]string{}, Needs: map[string]bool{}}
 	type zone struct {
-		section, name string
-		addrs         []string
+		section, name, file string
+		addrs               []string
 	}
 	zones := map[int]*zone{}
 	var order []int
@@ -72,7 +81,7 @@ func (sc *Scenario) config() (*Config, error) {
 			val = strings.Trim(o.Values[0], `"'`)
 		}
 		switch o.Section {
-		case "stub-zone", "forward-zone", "fwd-zone":
+		case "stub-zone", "forward-zone", "fwd-zone", "rpz":
 			z := zones[o.Number]
 			if z == nil {
 				z = &zone{section: o.Section}
@@ -84,6 +93,8 @@ func (sc *Scenario) config() (*Config, error) {
 				z.name = val
 			case "stub-addr", "forward-addr":
 				z.addrs = append(z.addrs, val)
+			case "zonefile":
+				z.file = val
 			case "stub-prime":
 			default:
 				if val != "no" && !harmless[o.Key] {
@@ -145,7 +156,16 @@ func (sc *Scenario) config() (*Config, error) {
 			}
 		case "feature-list":
 			c.Needs["feature of one resolver"] = true
-		case "serve-expired", "prefetch", "module-config":
+		case "serve-expired", "prefetch", "dns64-prefix":
+		case "module-config":
+			for _, m := range strings.Fields(strings.Join(o.Values, " ")) {
+				switch strings.Trim(m, `"`) {
+				case "dns64":
+					c.DNS64 = true
+				case "subnetcache", "ipsecmod", "python", "cachedb", "ipset", "dynlib":
+					c.Needs[m] = true
+				}
+			}
 		default:
 			if !harmless[o.Key] && !strings.HasPrefix(o.Key, "serve-expired-") && !strings.HasPrefix(o.Key, "cache-") {
 				c.Needs[o.Key] = true
@@ -156,6 +176,8 @@ func (sc *Scenario) config() (*Config, error) {
 		z := zones[n]
 		name := strings.TrimSuffix(z.name, ".") + "."
 		switch {
+		case z.section == "rpz":
+			c.RPZ = append(c.RPZ, policyFile{name, z.file})
 		case z.section == "stub-zone" && name == ".":
 			c.Hints = append(c.Hints, z.addrs...)
 		case z.section == "stub-zone":
@@ -220,7 +242,7 @@ type world struct {
 	p        *Player
 	sc       *Scenario
 	cfg      *Config
-	e        *resolver.Engine
+	e        *policy.Layer
 	now      resolver.Time
 	step     int
 	events   eventHeap
@@ -381,6 +403,53 @@ func (w *world) serve(to netip.Addr, raw []byte, token resolver.Token, tcp bool)
 	w.res.Unseen = append(w.res.Unseen, fmt.Sprintf("%v %v %v", q.question.Name, q.question.Type, to))
 	w.deliver(token, build(q.id, 0x8000|q.flags&0x0110, q.opcode, dns.RCodeServFail, q.question, [3][]RR{}, nil,
 		q.edns.Present, q.edns.DO), 0)
+}
+
+// maxTimeouts is how many TIMEOUT steps a scenario may have: each stands for a
+// retry of unbound's, whose number and time are its own.
+const maxTimeouts = 3
+
+// clientAddr asks where a scenario names nobody.
+var clientAddr = netip.MustParseAddr("127.0.0.1")
+
+// tidy moves a signature that stands in another section than its records:
+// unbound pairs them up regardless, real servers do not send that.
+func (sc *Scenario) tidy() {
+	type id struct {
+		name dnsname.Name
+		typ  dns.Type
+	}
+	covers := func(rr RR) (dns.Type, bool) {
+		if rr.Type != dns.TypeRRSIG || len(rr.Data) < 2 {
+			return 0, false
+		}
+		return dns.Type(rr.Data[0])<<8 | dns.Type(rr.Data[1]), true
+	}
+	for _, r := range sc.Ranges {
+		for _, e := range r.Entries {
+			home := map[id][]int{}
+			for i, s := range e.Sections {
+				for _, rr := range s {
+					if rr.Type != dns.TypeRRSIG {
+						home[id{rr.Name.Lower(), rr.Type}] = append(home[id{rr.Name.Lower(), rr.Type}], i)
+					}
+				}
+			}
+			var moved [3][]RR
+			for i, s := range e.Sections {
+				for _, rr := range s {
+					to := i
+					if t, ok := covers(rr); ok {
+						if at := home[id{rr.Name.Lower(), t}]; len(at) > 0 && !slices.Contains(at, i) {
+							to = at[0]
+						}
+					}
+					moved[to] = append(moved[to], rr)
+				}
+			}
+			e.Sections = moved
+		}
+	}
 }
 
 func sameIP(text string, a netip.Addr) bool {
@@ -627,8 +696,14 @@ func (w *world) query(s *Step) {
 	ticket := len(w.clients)
 	w.clients = append(w.clients, c)
 	w.say("STEP %d QUERY %v %v", s.Number, e.Question.Name, e.Question.Type)
+	from := clientAddr
+	if s.Address != "" {
+		if a, err := netip.ParseAddr(s.Address); err == nil {
+			from = a
+		}
+	}
 	w.e.Ask(w.now, &resolver.Question{Name: []byte(e.Question.Name), Type: e.Question.Type, CD: e.Flags&0x10 != 0,
-		DO: e.DO, Ticket: uint64(ticket), Serial: uint64(ticket) + 1})
+		DO: e.DO, Client: from, Ticket: uint64(ticket), Serial: uint64(ticket) + 1, TCP: c.tcp})
 }
 
 // runUntil plays what happens up to a moment, or until ok.
@@ -762,6 +837,19 @@ func (p *Player) Play(name string, sc *Scenario) *Result {
 		res.Skip = sc.Blocker
 		return res
 	}
+	if !p.AsWritten {
+		sc.tidy()
+	}
+	timeouts := 0
+	for _, s := range sc.Steps {
+		if s.Kind == "TIMEOUT" {
+			timeouts++
+		}
+	}
+	if timeouts > maxTimeouts {
+		res.Skip = "counts another resolver's retries"
+		return res
+	}
 	if len(cfg.Needs) > 0 {
 		var n []string
 		for k := range cfg.Needs {
@@ -845,7 +933,33 @@ func (p *Player) Play(name string, sc *Scenario) *Result {
 	if p.NewCache != nil {
 		cache = p.NewCache(func() resolver.Time { return w.now })
 	}
-	w.e = resolver.New(rc, cache, w, w, w, rand.New(rand.NewPCG(1, uint64(len(name)))))
+	pol := &policy.Config{}
+	for _, f := range cfg.RPZ {
+		origin, err := dnsname.ParseMaster(f.zone, dnsname.Root)
+		if err != nil {
+			res.Skip = err.Error()
+			return res
+		}
+		z, err := rpz.Parse([]byte(sc.Files[f.file]), f.file, origin)
+		if err != nil {
+			res.Fail = err.Error()
+			return res
+		}
+		pol.Zones = append(pol.Zones, z)
+	}
+	if cfg.DNS64 {
+		text := cfg.Options["dns64-prefix"]
+		if text == "" {
+			text = "64:ff9b::/96"
+		}
+		x, err := dns64.Parse(text)
+		if err != nil {
+			res.Skip = err.Error()
+			return res
+		}
+		pol.DNS64 = append(pol.DNS64, x)
+	}
+	w.e = policy.New(rc, pol, cache, w, w, w, rand.New(rand.NewPCG(1, uint64(len(name)))), nil)
 	if len(sc.Steps) > 0 {
 		w.step = sc.Steps[0].Number
 	}
@@ -859,6 +973,10 @@ func (p *Player) Play(name string, sc *Scenario) *Result {
 		}
 		switch s.Kind {
 		case "QUERY":
+			if !w.hold {
+				// what goes on behind the answers before comes to its end
+				w.runUntil(w.now+50*resolver.Millisecond, nil)
+			}
 			if s.Entry == nil || s.Entry.Question == nil && !s.Entry.IsHex {
 				res.Skip = "question without a question"
 				return res
@@ -946,6 +1064,8 @@ func (p *Player) Play(name string, sc *Scenario) *Result {
 				w.held = w.held[1:]
 			}
 		case "NOTHING":
+		case "TRAFFIC":
+			w.runUntil(w.now+200*resolver.Millisecond, nil)
 		default:
 			res.Skip = "step " + s.Kind
 			return res

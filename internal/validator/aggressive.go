@@ -14,8 +14,8 @@ import (
 
 // Aggressive use of proofs (RFC 8198): NSEC and NSEC3 records that were
 // verified are remembered by zone, and a question for a name or type that they
-// deny is answered without asking anyone. Records with opt-out are left out
-// (section 4): they deny nothing for sure.
+// deny is answered without asking anyone. Records with opt-out deny nothing for
+// sure (section 4) but one thing: that there is a DS.
 
 const (
 	maxAggZones   = 1000  // zones remembered
@@ -101,11 +101,14 @@ func (a *aggressive) learn(zone dnsname.Name, s *resolver.RRset, now int64, ttl 
 		z.nsec = insert(z.nsec, i, found, e)
 	case dns.TypeNSEC3:
 		n, ok := dnssec.ParseNSEC3(e.owner, e.data, zone)
-		if !ok || n.OptOut() || n.Iterations > dnssec.MaxNSEC3Iterations {
+		if !ok || n.Iterations > dnssec.MaxNSEC3Iterations {
 			return
 		}
 		e.hash = n.Hash
 		z := a.zone(zone)
+		if n.OptOut() && len(z.nsec3) >= maxAggRecords/2 {
+			return // the rest of the room is for what says more
+		}
 		if len(z.nsec3) > 0 {
 			if o, _ := dnssec.ParseNSEC3(z.nsec3[0].owner, z.nsec3[0].data, zone); o.Iterations != n.Iterations || !bytes.Equal(o.Salt, n.Salt) {
 				z.nsec3 = nil // the zone has a new chain
@@ -192,6 +195,59 @@ func (v *Validator) Synthesize(now resolver.Time, m *resolver.Message) bool {
 	}
 }
 
+// gather puts what is known of the absence of name into d: the record at it or
+// that covers it and, where there is one, that of the wildcard. It gives the
+// entries used.
+func (z *aggZone) gather(d *dnssec.Denial, name, zone dnsname.Name, now int64) []*aggSet {
+	var used []*aggSet
+	add := func(e *aggSet, t dns.Type) bool {
+		if e == nil || slices.Contains(used, e) {
+			return e != nil
+		}
+		used = append(used, e)
+		d.Add(&dnssec.RRset{Name: e.owner, Type: t, Data: [][]byte{e.data}})
+		return true
+	}
+	t := dns.TypeNSEC
+	if i, found := z.find(name); add(at(z.nsec, i, found, now), t) {
+		n, _ := dnssec.ParseNSEC(used[0].owner, used[0].data, zone)
+		k := max(dnsname.CommonLabels(name, n.Owner), dnsname.CommonLabels(name, n.Next))
+		if w, ok := dnsname.Join(dnsname.Name("\x01*\x00"), dnsname.Skip(name, dnsname.Labels(name)-k)); ok && !found {
+			i, found := z.find(w)
+			add(at(z.nsec, i, found, now), t)
+		}
+	} else if len(z.nsec3) > 0 {
+		t = dns.TypeNSEC3
+		p, _ := dnssec.ParseNSEC3(z.nsec3[0].owner, z.nsec3[0].data, zone)
+		cost := 0
+		hash := func(n dnsname.Name) (dnssec.Hash, bool) {
+			cost += int(p.Iterations) + 1
+			return dnssec.HashName(n, p.Salt, p.Iterations), cost <= maxAggBlocks
+		}
+		n := dnsname.Labels(name)
+		for k := n; k >= dnsname.Labels(zone); k-- {
+			h, ok := hash(dnsname.Skip(name, n-k))
+			if !ok {
+				break
+			}
+			i, found := z.find3(h)
+			if !add(at(z.nsec3, i, found, now), t) {
+				break
+			}
+			if !found {
+				continue
+			}
+			if w, ok := dnsname.Join(dnsname.Name("\x01*\x00"), dnsname.Skip(name, n-k)); ok && k < n {
+				h, _ := hash(w)
+				i, found := z.find3(h)
+				add(at(z.nsec3, i, found, now), t)
+			}
+			break
+		}
+	}
+	return used
+}
+
 func (v *Validator) synthesize(m *resolver.Message, name, zone dnsname.Name, z *aggZone) bool {
 	if v.privateAt(name, zone, false) {
 		return false
@@ -207,54 +263,9 @@ func (v *Validator) synthesize(m *resolver.Message, name, zone dnsname.Name, z *
 		return false
 	}
 	d := &dnssec.Denial{Zone: zone}
-	var used []*aggSet
-	add := func(e *aggSet, t dns.Type) bool {
-		if e == nil || slices.Contains(used, e) {
-			return e != nil
-		}
-		used = append(used, e)
-		d.Add(&dnssec.RRset{Name: e.owner, Type: t, Data: [][]byte{e.data}})
-		return true
-	}
 	b := dnssec.NewBudget()
 	b.Blocks = maxAggBlocks
-	t := dns.TypeNSEC
-	if i, found := z.find(name); add(at(z.nsec, i, found, v.now), t) {
-		n, _ := dnssec.ParseNSEC(used[0].owner, used[0].data, zone)
-		k := max(dnsname.CommonLabels(name, n.Owner), dnsname.CommonLabels(name, n.Next))
-		if w, ok := dnsname.Join(dnsname.Name("\x01*\x00"), dnsname.Skip(name, dnsname.Labels(name)-k)); ok && !found {
-			i, found := z.find(w)
-			add(at(z.nsec, i, found, v.now), t)
-		}
-	} else if len(z.nsec3) > 0 {
-		t = dns.TypeNSEC3
-		p, _ := dnssec.ParseNSEC3(z.nsec3[0].owner, z.nsec3[0].data, zone)
-		cost := 0
-		hash := func(n dnsname.Name) (dnssec.Hash, bool) {
-			cost += int(p.Iterations) + 1
-			return dnssec.HashName(n, p.Salt, p.Iterations), cost <= maxAggBlocks
-		}
-		n := dnsname.Labels(name)
-		for k := n; k >= dnsname.Labels(zone); k-- {
-			h, ok := hash(dnsname.Skip(name, n-k))
-			if !ok {
-				return false
-			}
-			i, found := z.find3(h)
-			if !add(at(z.nsec3, i, found, v.now), t) {
-				return false
-			}
-			if !found {
-				continue
-			}
-			if w, ok := dnsname.Join(dnsname.Name("\x01*\x00"), dnsname.Skip(name, n-k)); ok && k < n {
-				h, _ := hash(w)
-				i, found := z.find3(h)
-				add(at(z.nsec3, i, found, v.now), t)
-			}
-			break
-		}
-	}
+	used := z.gather(d, name, zone, v.now)
 	if d.Empty() {
 		return false
 	}
@@ -276,6 +287,10 @@ func (v *Validator) synthesize(m *resolver.Message, name, zone dnsname.Name, z *
 			TTL: uint32(left - v.now), Records: e.records, Sigs: e.sigs, Sec: resolver.Secure, Rank: resolver.RankAuthAuthority})
 	}
 	set(&z.soa, dns.TypeSOA)
+	t := dns.TypeNSEC
+	if len(d.NSEC3) > 0 {
+		t = dns.TypeNSEC3
+	}
 	for _, e := range used {
 		set(e, t)
 	}

@@ -1,6 +1,8 @@
 package validator
 
 import (
+	"encoding/binary"
+
 	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
 	"bulkhead/internal/dnssec"
@@ -15,6 +17,8 @@ type run struct {
 	b    *dnssec.Budget
 	need *resolver.Need
 	wait bool // need is set: nothing further can be decided
+
+	badProof dnssec.Reason // why an NSEC or NSEC3 record did not verify
 }
 
 // The links that need no table.
@@ -152,6 +156,9 @@ func (r *run) keys(name dnsname.Name, ds [][]byte, anchors []*dnssec.Key, ttl ui
 // cut makes the link from a proven zone to name, which is one label longer than
 // a name known to belong to that zone: is there a zone cut, and is it signed?
 func (r *run) cut(parent *link, name dnsname.Name) *link {
+	if l := r.atHand(parent, name); l != nil {
+		return l
+	}
 	m := r.fetch(name, dns.TypeDS)
 	if r.wait {
 		return nil
@@ -193,7 +200,7 @@ func (r *run) cut(parent *link, name dnsname.Name) *link {
 	// An alias stands here, or above here: then there is no cut.
 	for i := range m.Answer {
 		s := &m.Answer[i]
-		if s.Type == dns.TypeCNAME && dnsname.Equal(s.Owner, name) && len(s.Sigs) > 0 ||
+		if s.Type == dns.TypeCNAME && dnsname.Equal(s.Owner, name) ||
 			s.Type == dns.TypeDNAME && len(s.Owner) < len(name) && dnsname.IsBelow(name, s.Owner) {
 			load(&set, s)
 			d := r.verify(&set, parent)
@@ -201,7 +208,7 @@ func (r *run) cut(parent *link, name dnsname.Name) *link {
 				// A wildcard's CNAME replayed at a zone cut must not hide it.
 				den, _ := r.denial(m.Authority, parent)
 				if p := den.Wildcard(name, int(d.Labels), r.b); p.Status != dnssec.Secure {
-					return fail(p.Reason)
+					return fail(r.denialReason(p.Reason, m.Authority))
 				}
 			}
 			if d.Status != dnssec.Secure {
@@ -217,6 +224,29 @@ func (r *run) cut(parent *link, name dnsname.Name) *link {
 		return fail(dnssec.ReasonBudget)
 	}
 	what, p := den.NoDS(name, r.b)
+	if l := r.without(name, what, p, ttl); l != nil {
+		return l
+	}
+	return fail(r.denialReason(p.Reason, m.Authority))
+}
+
+// denialReason says more than that a proof is missing, where some record of it
+// is there.
+func (r *run) denialReason(why dnssec.Reason, sets []resolver.RRset) dnssec.Reason {
+	switch {
+	case why != dnssec.ReasonNoDenial:
+		return why
+	case r.badProof != dnssec.ReasonNone:
+		return r.badProof
+	case hasDenials(sets):
+		return dnssec.ReasonBadDenial
+	}
+	return why
+}
+
+// without makes and keeps the link that a proof of the absence of DS gives; nil
+// if it proves nothing.
+func (r *run) without(name dnsname.Name, what dnssec.Delegation, p dnssec.Proof, ttl uint32) *link {
 	var l *link
 	switch what {
 	case dnssec.DelegationInsecure:
@@ -231,10 +261,50 @@ func (r *run) cut(parent *link, name dnsname.Name) *link {
 	case dnssec.NoName:
 		l = &link{kind: linkNoName}
 	default:
-		return fail(p.Reason)
+		return nil
 	}
 	r.v.put(name, l, ttl)
 	return l
+}
+
+// atHand makes the link to name from proofs that were seen in other answers:
+// what says that there is no DS need not be asked for (RFC 8198). nil: ask.
+func (r *run) atHand(parent *link, name dnsname.Name) *link {
+	if r.m.QType == dns.TypeDS && dnsname.Equal(r.m.QName, name) {
+		return nil
+	}
+	if _, asked := r.f.Lookup([]byte(name), dns.TypeDS); asked {
+		return nil
+	}
+	r.v.agg.mu.Lock()
+	defer r.v.agg.mu.Unlock()
+	z := r.v.agg.zones[parent.zone]
+	if z == nil {
+		return nil
+	}
+	d := &dnssec.Denial{Zone: parent.zone}
+	used := z.gather(d, name, parent.zone, r.v.now)
+	if d.Empty() {
+		return nil
+	}
+	ttl := int64(maxLinkTTL)
+	for _, e := range used {
+		ttl = min(ttl, e.expires-r.v.now)
+	}
+	b := dnssec.NewBudget()
+	b.Blocks = maxAggBlocks
+	what, p := d.NoDS(name, &b)
+	return r.without(name, what, p, uint32(ttl))
+}
+
+// hasDenials reports whether there are NSEC or NSEC3 records among sets.
+func hasDenials(sets []resolver.RRset) bool {
+	for i := range sets {
+		if t := sets[i].Type; t == dns.TypeNSEC || t == dns.TypeNSEC3 {
+			return true
+		}
+	}
+	return false
 }
 
 // verify checks set with the keys of a linkSecure.
@@ -247,6 +317,15 @@ func (r *run) verify(set *dnssec.RRset, zone *link) dnssec.Verdict {
 func (r *run) denial(sets []resolver.RRset, zone *link) (*dnssec.Denial, uint32) {
 	d := &dnssec.Denial{Zone: zone.zone}
 	ttl := uint32(maxLinkTTL)
+	// RFC 9077, section 3: no longer than the zone's negative answers
+	limit := uint32(maxLinkTTL)
+	for i := range sets {
+		if s := &sets[i]; s.Type == dns.TypeSOA && dnsname.Equal(s.Owner, zone.zone) {
+			if data, _, ok := s.Records.Next(); ok && len(data) >= 22 {
+				limit = min(s.TTL, binary.BigEndian.Uint32(data[len(data)-4:]))
+			}
+		}
+	}
 	var set dnssec.RRset
 	n := 0
 	for i := range sets {
@@ -258,11 +337,15 @@ func (r *run) denial(sets []resolver.RRset, zone *link) (*dnssec.Denial, uint32)
 			break
 		}
 		load(&set, s)
-		if got := r.verify(&set, zone); got.Status == dnssec.Secure {
+		got := r.verify(&set, zone)
+		if got.Status == dnssec.Bogus {
+			r.badProof = got.Reason
+		}
+		if got.Status == dnssec.Secure {
 			s.Sec = resolver.Secure
 			s.TTL = min(s.TTL, got.TTL)
 			ttl = min(ttl, got.TTL)
-			r.v.agg.learn(zone.zone, s, r.v.now, got.TTL)
+			r.v.agg.learn(zone.zone, s, r.v.now, min(got.TTL, limit))
 			// the proof keeps what it points to: set is used again
 			d.Add(&dnssec.RRset{Name: set.Name, Type: set.Type, Data: set.Data})
 			set.Data = nil

@@ -136,6 +136,14 @@ func (r *run) message() (res result, wait bool) {
 		}
 		s := &m.Answer[i]
 		used[i] = true
+		if dn >= 0 && s.Type == dns.TypeCNAME && s.Sigs.Count() == 0 {
+			made[i] = dn + 1
+			target, _, _ := s.Records.Next()
+			want, ok := substitute(cur, &m.Answer[dn])
+			if !ok || !dnsname.Equal(want, target) || s.Records.Count() != 1 {
+				return result{dnssec.Bogus, dnssec.ReasonAliasNotProved, cur, dns.TypeCNAME}, false
+			}
+		}
 		if s.Type != dns.TypeCNAME || m.QType == dns.TypeCNAME || m.QType == dns.TypeANY {
 			final = true
 			for k := range m.Answer { // the rest of what ANY brought
@@ -145,13 +153,6 @@ func (r *run) message() (res result, wait bool) {
 		}
 		alias = true
 		target, _, _ := s.Records.Next()
-		if dn >= 0 && s.Sigs.Count() == 0 {
-			made[i] = dn + 1
-			want, ok := substitute(cur, &m.Answer[dn])
-			if !ok || !dnsname.Equal(want, target) || s.Records.Count() != 1 {
-				return result{dnssec.Bogus, dnssec.ReasonAliasNotProved, cur, dns.TypeCNAME}, false
-			}
-		}
 		cur = dnsname.Name(target).Lower()
 	}
 	if final && m.RCode != dns.RCodeSuccess {
@@ -234,7 +235,22 @@ func (r *run) message() (res result, wait bool) {
 	}
 	if negative {
 		status, why := r.absence(cur, below)
+		if status == dnssec.Bogus && why == dnssec.ReasonNoDenial && below.zone != cur {
+			// No proof by the zone that signed the SOA: perhaps the name lies
+			// below a cut that this zone proves to be insecure.
+			if l := r.zoneFor(cur, m.QType, ""); r.wait {
+				return res, true
+			} else if l.kind == linkInsecure {
+				status, why = dnssec.Insecure, l.reason
+			}
+		}
 		res.add(status, why, cur, m.QType)
+	} else if alias && !final && res.status == dnssec.Secure && len(m.Answer) > 0 {
+		// Beside an alias there may stand what the zone says of the place where
+		// the alias leads: kept for when that is asked.
+		if l := zones[len(zones)-1]; l != nil && hasDenials(m.Authority) {
+			r.denial(m.Authority, l)
+		}
 	}
 	// FINISHED
 	return res, false
@@ -247,7 +263,7 @@ func step(m *resolver.Message, cur dnsname.Name) (i, dn int) {
 	for k := range m.Answer {
 		s := &m.Answer[k]
 		switch {
-		case dnsname.Equal(s.Owner, cur) && (s.Type == m.QType || m.QType == dns.TypeANY):
+		case dnsname.Equal(s.Owner, cur) && s.Type != dns.TypeCNAME && (s.Type == m.QType || m.QType == dns.TypeANY):
 			return k, -1
 		case dnsname.Equal(s.Owner, cur) && s.Type == dns.TypeCNAME:
 			i = k
@@ -293,7 +309,7 @@ func (r *run) answer(s *resolver.RRset, zone *link) (dnssec.Status, dnssec.Reaso
 		den, _ := r.denial(r.m.Authority, zone)
 		if p := den.Wildcard(set.Name.Lower(), int(d.Labels), r.b); p.Status != dnssec.Secure {
 			d.Status, d.Reason = p.Status, p.Reason
-			if d.Status == dnssec.Bogus && d.Reason == dnssec.ReasonNoDenial {
+			if d.Status == dnssec.Bogus && (d.Reason == dnssec.ReasonNoDenial || d.Reason == dnssec.ReasonBadDenial) {
 				d.Reason = dnssec.ReasonWildcardNotProved
 			}
 			st.Status, st.Reason = d.Status, d.Reason
@@ -345,8 +361,12 @@ func (r *run) absence(name dnsname.Name, zone *link) (dnssec.Status, dnssec.Reas
 	} else {
 		p = den.NoData(name, r.m.QType, r.b)
 	}
-	if p.Status == dnssec.Bogus && (r.b.BadSigs == 0 || r.b.Sigs == 0) {
+	switch {
+	case p.Status != dnssec.Bogus:
+	case r.b.BadSigs == 0 || r.b.Sigs == 0:
 		p.Reason = dnssec.ReasonBudget
+	default:
+		p.Reason = r.denialReason(p.Reason, r.m.Authority)
 	}
 	r.step(Step{Name: name, Type: r.m.QType, What: what, Status: p.Status, Reason: p.Reason})
 	return p.Status, p.Reason
