@@ -1,7 +1,8 @@
 // Package getopt parses command line options the classic way (compat:
 // daemontools.md section 1.4): one letter each, letters may be bundled, an
 // argument may be glued or be the next word, parsing stops at the first
-// operand, at "--" (consumed) or at a lone "-" (an operand).
+// operand, at a word that begins with "--" (consumed) or at a lone "-" (an
+// operand).
 package getopt
 
 import (
@@ -38,7 +39,7 @@ func (g *Getopt) Next() byte {
 			return 0
 		}
 		g.args = g.args[1:]
-		if w == "--" {
+		if w[1] == '-' { // "--" and every word that begins so
 			return 0
 		}
 		g.rest = w[1:]

@@ -15,6 +15,8 @@ func TestNext(t *testing.T) {
 		{"-o50 -o 60 y", "o(50)o(60)", []string{"y"}},
 		{"-ao50 -- -b", "ao(50)", []string{"-b"}},
 		{"- -a", "", []string{"-", "-a"}},
+		{"-a --bc -b", "a", []string{"-b"}}, // as daemontools does
+		{"-a-", "a?", nil},
 		{"-ax", "a?", nil},
 		{"-o", "?", nil},
 		{"-:", "?", nil},

@@ -2,7 +2,11 @@
 // daemontools.md section 9).
 package logscript
 
-import "bulkhead/internal/scan"
+import (
+	"bytes"
+
+	"bulkhead/internal/scan"
+)
 
 // Stamp is what stands before each line.
 type Stamp uint8
@@ -144,23 +148,25 @@ func validCode(s string) bool {
 
 // Match reports whether the whole line fits the pattern: a byte other than
 // '*' fits itself; '*' at the end fits any rest; '*' before c skips to the
-// first c, and fails if there is none.
+// first c, and fails if there is none. Then the pattern goes on with c, which
+// may be a star again: "**" fits every line that has a star in it.
 func Match(pattern string, line []byte) bool {
 	for i := 0; i < len(pattern); i++ {
-		c := pattern[i]
-		if c == '*' {
-			if i++; i == len(pattern) {
-				return true
+		if pattern[i] != '*' {
+			if len(line) == 0 || line[0] != pattern[i] {
+				return false
 			}
-			for len(line) > 0 && line[0] != pattern[i] {
-				line = line[1:]
-			}
-			c = pattern[i]
+			line = line[1:]
+			continue
 		}
-		if len(line) == 0 || line[0] != c {
+		if i+1 == len(pattern) {
+			return true
+		}
+		next := bytes.IndexByte(line, pattern[i+1])
+		if next < 0 {
 			return false
 		}
-		line = line[1:]
+		line = line[next:]
 	}
 	return len(line) == 0
 }
