@@ -34,6 +34,7 @@ type Answerer struct {
 
 	located bool
 	loc     [2]byte
+	scope   uint8
 	rec     zindex.Record
 
 	set     []rr
@@ -353,7 +354,6 @@ func (a *Answerer) there(n zindex.Node) bool {
 	if seen || !located {
 		return seen
 	}
-	a.res.Located = true
 	return a.data.SeenFrom(n, a.location(), a.q.Now)
 }
 

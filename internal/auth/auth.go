@@ -16,7 +16,6 @@ import (
 	"math/bits"
 	"sync/atomic"
 
-	"bulkhead/internal/cdb"
 	"bulkhead/internal/content"
 	"bulkhead/internal/zindex"
 )
@@ -91,8 +90,11 @@ var generations atomic.Uint64
 // (compat: djbdns.md section 5.1), and 00 2f, family, length and the bytes of
 // the prefix for all others; the record 00 2f lists the pairs of family and
 // length that occur, longest first within a family (package tinydata). The
-// zero location is none.
-func Location(r cdb.Reader, client *content.Addr) (loc [2]byte, err error) {
+// zero location is none. scope is how many bits of the address decide: as many
+// as the longest prefix of its family has, since one that is longer than that
+// found may lie beside the client.
+func (d *Data) Location(client *content.Addr) (loc [2]byte, scope uint8, err error) {
+	r := d.CDB()
 	var key [4 + 16]byte
 	ip, is4 := client.V4()
 	family, bits := byte(4), 32
@@ -102,40 +104,46 @@ func Location(r cdb.Reader, client *content.Addr) (loc [2]byte, err error) {
 	key[1] = '/'
 	lengths, err := r.Get(key[:2])
 	if err != nil {
-		return loc, err
+		return loc, 0, err
 	}
 	// At most 33+129 pairs, one look-up each.
 	for len(lengths) >= 2 && lengths[0] != family {
 		lengths = lengths[2:]
 	}
+	if len(lengths) >= 2 && lengths[0] == family {
+		scope = lengths[1]
+	}
+	if is4 {
+		scope = max(scope, uint8(d.LongestPrefix4()))
+	}
 	for n := bits; n >= 0; n-- {
-		var d []byte
+		var v []byte
 		if is4 && n%8 == 0 || n == 0 {
 			key[1] = '%'
-			d, err = r.Get(key[:2+copy(key[2:], ip[:n/8])])
+			v, err = r.Get(key[:2+copy(key[2:], ip[:n/8])])
 		}
-		if d == nil && err == nil && len(lengths) >= 2 && lengths[0] == family && int(lengths[1]) == n {
+		if v == nil && err == nil && len(lengths) >= 2 && lengths[0] == family && int(lengths[1]) == n {
 			key[1], key[2], key[3] = '/', family, byte(n)
 			k := 4 + copy(key[4:], ip[:(n+7)/8])
 			if n%8 != 0 {
 				key[k-1] &= 0xFF << (8 - n%8)
 			}
-			d, err = r.Get(key[:k])
+			v, err = r.Get(key[:k])
 			lengths = lengths[2:]
 		} else if len(lengths) >= 2 && int(lengths[1]) >= n {
 			lengths = lengths[2:]
 		}
 		if err != nil {
-			return loc, err
+			return loc, 0, err
 		}
-		if d != nil {
-			if len(d) == 2 {
-				loc = [2]byte(d)
+		if v != nil {
+			if len(v) == 2 {
+				loc = [2]byte(v)
 			}
-			return loc, nil
+			return loc, scope, nil
 		}
 	}
-	return loc, nil
+	return loc, scope, nil
 }
 
 // Rand is a small generator for the order of records. It is no source of
@@ -172,7 +180,6 @@ func (a *Answerer) visible(ref zindex.Ref) (uint32, bool) {
 	a.data.Load(ref, &a.rec)
 	a.fast.dynamic = a.fast.dynamic || ref.Flags() != 0
 	if ref.Flags()&zindex.RecLocation != 0 {
-		a.res.Located = true
 		if a.location() != a.rec.Loc {
 			return 0, false
 		}
@@ -184,7 +191,8 @@ func (a *Answerer) visible(ref zindex.Ref) (uint32, bool) {
 func (a *Answerer) location() [2]byte {
 	if !a.located {
 		a.located = true
-		a.loc, _ = Location(a.data.CDB(), &a.q.Client)
+		a.loc, a.scope, _ = a.data.Location(&a.q.Client)
 	}
+	a.res.Scope = a.scope
 	return a.loc
 }

@@ -431,18 +431,19 @@ func TestLocations(t *testing.T) {
 +only.z.test:192.0.2.16:::aa
 `)
 	for _, x := range []struct {
-		ip   string
-		want byte
+		ip    string
+		want  byte
+		scope uint8
 	}{
-		{"10.2.3.4", 10}, {"10.1.3.4", 11}, {"10.1.200.4", 12}, {"10.1.127.255", 11}, {"192.0.2.1", 15},
-		{"2001:db8:2::1", 13}, {"2001:db8:1::1", 14}, {"2001:db9::1", 15},
+		{"10.2.3.4", 10, 17}, {"10.1.3.4", 11, 17}, {"10.1.200.4", 12, 17}, {"10.1.127.255", 11, 17}, {"192.0.2.1", 15, 17},
+		{"2001:db8:2::1", 13, 48}, {"2001:db8:1::1", 14, 48}, {"2001:db9::1", 15, 48},
 	} {
 		var a Answerer
 		q := question(t, "w.z.test", dns.TypeA)
 		q.Client = content.Addr(netip.MustParseAddr(x.ip).As16())
 		msg, res := a.Answer(nil, d, q)
-		if s := text(t, msg); !strings.Contains(s, fmt.Sprintf("an w.z.test A [192 0 2 %d]\nns", x.want)) || !res.Located {
-			t.Errorf("%s: want %d, located %v\n%s", x.ip, x.want, res.Located, s)
+		if s := text(t, msg); !strings.Contains(s, fmt.Sprintf("an w.z.test A [192 0 2 %d]\nns", x.want)) || res.Scope != x.scope {
+			t.Errorf("%s: want %d, scope %d\n%s", x.ip, x.want, res.Scope, s)
 		}
 	}
 	var a Answerer
@@ -451,8 +452,63 @@ func TestLocations(t *testing.T) {
 		t.Error(text(t, msg))
 	}
 	q = question(t, "a.ns.z.test", dns.TypeA)
-	if _, res := a.Answer(nil, d, q); res.Located {
+	if _, res := a.Answer(nil, d, q); res.Scope != 0 {
 		t.Error("located without need")
+	}
+}
+
+// An answer's scope is honest: whoever shares so many bits of the address with
+// the client is in the same location (RFC 7871, section 7.2.1). Without location
+// lines the answer is the same for all, whatever locations records ask for.
+func TestScope(t *testing.T) {
+	r := rand.New(rand.NewPCG(13, 14))
+	for round := range 300 {
+		var b strings.Builder
+		ip4 := func() string { return fmt.Sprintf("10.%d.%d.%d", r.IntN(3), r.IntN(3), r.IntN(256)) }
+		for range r.IntN(8) {
+			lo := string("abc"[r.IntN(3)])
+			switch r.IntN(3) {
+			case 0:
+				fmt.Fprintf(&b, "%%%s:%s\n", lo, strings.Join(strings.Split(ip4(), ".")[:r.IntN(5)], "."))
+			case 1:
+				n := r.IntN(33)
+				fmt.Fprintf(&b, "%%%s:[%s]/%d\n", lo, netip.PrefixFrom(netip.MustParseAddr(ip4()), n).Masked().Addr(), n)
+			default:
+				n := r.IntN(129)
+				a := netip.MustParseAddr(fmt.Sprintf("2001:db8:%x::%x", r.IntN(4), r.IntN(4)))
+				fmt.Fprintf(&b, "%%%s:[%s]/%d\n", lo, netip.PrefixFrom(a, n).Masked().Addr(), n)
+			}
+		}
+		lines := b.String()
+		d := compile(t, lines+".z.test:192.0.2.1:a\n+w.z.test:192.0.2.2:::a\n+w.z.test:192.0.2.3:::b\n")
+		for range 40 {
+			ip := netip.MustParseAddr(ip4())
+			if r.IntN(3) == 0 {
+				ip = netip.MustParseAddr(fmt.Sprintf("2001:db8:%x::%x", r.IntN(5), r.IntN(5)))
+			}
+			client := content.Addr(ip.As16())
+			loc, scope, err := d.Location(&client)
+			if err != nil || lines == "" && scope != 0 || int(scope) > ip.BitLen() {
+				t.Fatalf("%s: scope %d, %v\n%s", ip, scope, err, lines)
+			}
+			skip := 128 - ip.BitLen() + int(scope)
+			for range 20 {
+				other := client
+				for bit := skip; bit < 128; bit++ {
+					if r.IntN(2) == 0 {
+						other[bit/8] ^= 0x80 >> (bit % 8)
+					}
+				}
+				if l, _, _ := d.Location(&other); l != loc {
+					t.Fatalf("round %d: %s is in %q with scope %d, but %s is in %q\n%s", round, ip, loc, scope, netip.AddrFrom16(other), l, lines)
+				}
+			}
+		}
+	}
+	d := compile(t, ".z.test:192.0.2.1:a\n+w.z.test:192.0.2.2:::ex\n")
+	var a Answerer
+	if _, res := a.Answer(nil, d, question(t, "w.z.test", dns.TypeA)); res.RCode != dns.RCodeNXDomain || res.Scope != 0 {
+		t.Errorf("without location lines: %+v", res)
 	}
 }
 
@@ -629,7 +685,7 @@ func TestManyLocations(t *testing.T) {
 		q := question(t, "many.z.test", dns.TypeA)
 		var a Answerer
 		d = compile(t, strings.Replace(b.String(), "%ex", "%HB", 1))
-		if _, res := a.Answer(nil, d, q); res.RCode != dns.RCodeSuccess || n == 1024 && !res.Located {
+		if _, res := a.Answer(nil, d, q); res.RCode != dns.RCodeSuccess || n == 1024 && res.Scope != 8 {
 			t.Errorf("%d locations, from one of them: %+v", n, res)
 		}
 	}

@@ -79,9 +79,9 @@ type Result struct {
 	RCode dns.RCode
 	EDE   dns.EDE // 0: none; "Other" is nothing to say
 	Found bool    // "+" in the log, else "-"
-	// Located: a record for one location decided, so the answer holds for the
-	// client's network only (RFC 7871, section 7.2.1).
-	Located bool
+	// Scope is how many bits of the client's address the answer depends on; 0:
+	// it holds for everybody (RFC 7871, section 7.2.1).
+	Scope uint8
 }
 
 // Program answers questions of class IN or ANY with opcode QUERY. It appends
@@ -96,6 +96,10 @@ type Config struct {
 	Cookies []cookie.Secret // RFC 7873: made with the first, believed from all; none: off
 	Silent  bool            // no answer instead of REFUSED outside our zones
 	ECS     bool            // believe client subnet options (RFC 7871)
+
+	// Keepalive is how long an idle TCP connection is kept, in units of 100
+	// ms; told to clients that ask (RFC 7828). 0: nothing is told.
+	Keepalive uint16
 }
 
 // Responder answers packets, one at a time.

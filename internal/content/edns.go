@@ -11,6 +11,7 @@ import (
 // options are what a query's OPT record asks for.
 type options struct {
 	nsid      bool
+	keepalive bool
 	hasCookie bool
 	cookie    []byte // client's part and, perhaps, ours
 	ecs       []byte // the whole option's data
@@ -65,6 +66,9 @@ func (r *Responder) parseOptions(q *Question) bool {
 		switch code {
 		case dns.OptNSID:
 			q.opt.nsid = r.NSID != nil
+		case dns.OptTCPKeepalive:
+			// RFC 7828, section 3.2.1: empty in a query, ignored over UDP
+			q.opt.keepalive = q.TCP && len(data) == 0 && r.Keepalive > 0
 		case dns.OptCookie:
 			// RFC 7873, section 4: 8 bytes, or 16 to 40 with a server's
 			if len(data) != cookie.ClientLen && (len(data) < 16 || len(data) > 40) {
@@ -102,6 +106,7 @@ func (q *Question) subnet(d []byte) bool {
 		a = AddrFrom4(ip)
 	case family == 2 && source <= 128:
 		copy(a[:], addr)
+	case family == 0 && source == 0: // no address at all, as dig +subnet=0 says it
 	default:
 		return false
 	}
@@ -119,6 +124,9 @@ func (r *Responder) reserve(q *Question) int {
 	n := optLen
 	if q.opt.nsid {
 		n += 4 + len(r.NSID)
+	}
+	if q.opt.keepalive {
+		n += 4 + 2
 	}
 	if q.opt.hasCookie {
 		n += 4 + cookie.Len
@@ -151,6 +159,12 @@ func cookieAddr(p *Peer) []byte {
 	return p.Addr[:]
 }
 
+// OPT gives the record that appendOPT would end an answer with, for answers of
+// many messages.
+func (r *Responder) OPT(q *Question, peer *Peer, now Time) []byte {
+	return r.appendOPT(make([]byte, dns.HeaderLen), 0, q, &Result{}, peer, now)[dns.HeaderLen:]
+}
+
 // appendOPT ends the message that starts at start with an OPT record.
 func (r *Responder) appendOPT(msg []byte, start int, q *Question, res *Result, peer *Peer, now Time) []byte {
 	binary.BigEndian.PutUint16(msg[start+10:], binary.BigEndian.Uint16(msg[start+10:])+1)
@@ -163,14 +177,21 @@ func (r *Responder) appendOPT(msg []byte, start int, q *Question, res *Result, p
 	if q.opt.nsid {
 		msg = wire.AppendOption(msg, dns.OptNSID, r.NSID)
 	}
+	if q.opt.keepalive {
+		msg = append(msg, 0, dns.OptTCPKeepalive, 0, 2, byte(r.Keepalive>>8), byte(r.Keepalive))
+	}
 	if q.opt.hasCookie {
 		msg = append(msg, 0, dns.OptCookie, 0, cookie.Len)
 		msg = r.Cookies[0].Append(msg, q.opt.cookie[:cookie.ClientLen], cookieAddr(peer), now.Unix)
 	}
 	if q.opt.ecs != nil {
 		msg = wire.AppendOption(msg, dns.OptClientSubnet, q.opt.ecs)
-		if res.Located {
-			msg[len(msg)-len(q.opt.ecs)+3] = q.opt.ecs[2] // scope
+		if q.opt.ecs[2] > 0 { // section 7.1.2: 0 asks not to be located
+			scope := res.Scope
+			if _, ok := q.Client.V4(); ok && q.opt.ecs[1] == 2 {
+				scope += 96 // an IPv4 address in the form of IPv6
+			}
+			msg[len(msg)-len(q.opt.ecs)+3] = scope
 		}
 	}
 	if res.EDE != 0 && len(msg)-start+6 <= dns.MinUDP {

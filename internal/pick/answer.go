@@ -68,7 +68,9 @@ func (a *Answerer) Answer(dst []byte, c cdb.Reader, q *content.Question) ([]byte
 	if data == nil {
 		return a.refused(dst, q)
 	}
-	res.Located = lo != [2]byte{}
+	if _, ok := q.Client.V4(); ok {
+		res.Scope = 32 // data.cdb does not tell how long the prefixes beside this one are
+	}
 	q.Begin(&a.b, dst)
 	if q.Type != dns.TypeMX {
 		n := copy(a.pool[:], data) / 4

@@ -197,6 +197,9 @@ func (b *Builder) Add(pos uint64, key, data []byte) error {
 	var r Record
 	if len(key) >= 2 && key[0] == 0 { // a location, compat: djbdns.md section 4.4
 		b.flags |= HasLocations
+		if n := uint32(len(key) - 1); key[1] == '%' && n <= 5 && n > b.flags>>prefixBit&prefixMask {
+			b.flags = b.flags&^(prefixMask<<prefixBit) | n<<prefixBit
+		}
 		return nil
 	}
 	if pos > posMask || !dnsname.Valid(key) || !ParseData(data, &r) {

@@ -63,6 +63,10 @@ func (v *View) CDB() cdb.Reader { return cdb.Reader(v.cdb) }
 // Size is the length of data and index in bytes.
 func (v *View) Size() int { return len(v.cdb) + len(v.idx) }
 
+// LongestPrefix4 is how many bits the longest location prefix of the old kind
+// has, 0 also if there is none.
+func (v *View) LongestPrefix4() int { return max(int(v.Flags>>prefixBit&prefixMask)-1, 0) * 8 }
+
 // Seed is what to give to Hash.
 func (v *View) Seed() uint64 { return v.seed }
 

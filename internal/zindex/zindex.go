@@ -95,6 +95,11 @@ const (
 	HasLocations = 1 << iota // location records or records with a location
 	HasDynamic               // records with a location or a timestamp
 	HasChains                // NSEC or NSEC3 records
+
+	// Bits 8 to 10 are one more than the octets of the longest prefix of the
+	// old kind (key 00 25), 0 if there is none.
+	prefixBit  = 8
+	prefixMask = 7
 )
 
 // Identity tells one data.cdb from another that has the same name. A copy, a
