@@ -63,6 +63,9 @@ type Desk struct {
 	packet  []byte
 	started *Transfer
 	refusal Refusal
+	peer    *content.Peer
+	now     content.Time
+	key     []byte // name of a key that the question is signed with
 	b       wire.Builder
 }
 
@@ -76,6 +79,8 @@ const (
 	DamagedData          // SERVFAIL
 	NoData               // data.cdb can not be read: SERVFAIL
 	OutsideZones         // an ordinary question outside all zones: REFUSED
+	BadKey               // signed with a key that we do not have: NOTAUTH
+	BadSignature         // a TSIG record where none may be: FORMERR
 )
 
 // Parse takes a message apart; false if it is no question. It stays valid
@@ -105,8 +110,11 @@ func (d *Desk) AppendLog(dst []byte, peer *content.Peer) []byte {
 // transfer is started instead of appending one.
 func (d *Desk) Reply(dst []byte, peer *content.Peer, now content.Time) (out []byte, t *Transfer, why Refusal) {
 	d.started, d.refusal = nil, Granted
-	d.Resp.Program = d
+	d.Resp.Program, d.peer, d.now = d, peer, now
 	out, _ = d.Resp.Reply(dst, &d.q, peer, now)
+	if d.refusal == BadKey {
+		out = d.appendTSIG(out, len(dst))
+	}
 	return out, d.started, d.refusal
 }
 
@@ -115,6 +123,11 @@ func (d *Desk) Header(dst []byte, rcode dns.RCode) []byte { return d.q.Header(ds
 
 // Answer implements content.Program.
 func (d *Desk) Answer(dst []byte, q *content.Question) ([]byte, content.Result) {
+	if signed, ok := d.signed(); !ok {
+		return d.refuse(dst, q, BadSignature, dns.RCodeFormErr, 0)
+	} else if signed {
+		return d.refuse(dst, q, BadKey, dns.RCodeNotAuth, 0)
+	}
 	z := &Zone{DB: d.DB, Now: q.Now}
 	if d.Data != nil {
 		z.DB, z.View = d.Data.CDB(), d.Data.View
@@ -169,7 +182,11 @@ func (d *Desk) transfer(dst []byte, q *content.Question, z *Zone) ([]byte, conte
 		}
 		// Older versions are not kept: section 4 lets us answer in full.
 	}
-	d.started, err = New(z, soa, Header{ID: q.ID, Bits: q.Bits, QName: append([]byte(nil), q.QName...), Type: q.Type, Class: q.Class})
+	h := Header{ID: q.ID, Bits: q.Bits, QName: append([]byte(nil), q.QName...), Type: q.Type, Class: q.Class}
+	if q.HasEDNS() {
+		h.OPT = d.Resp.OPT(q, d.peer, d.now)
+	}
+	d.started, err = New(z, soa, h)
 	if err != nil {
 		d.started = nil
 		return d.refuse(dst, q, DamagedData, dns.RCodeServFail, dns.EDEInvalidData)

@@ -46,6 +46,7 @@ type Transfer struct {
 	qname []byte // as asked; nil once the first message has it
 	qtype dns.Type
 	qcls  dns.Class
+	opt   []byte // as qname
 
 	pos, end uint64
 	soa      zindex.Record
@@ -141,6 +142,7 @@ type Header struct {
 	QName []byte
 	Type  dns.Type
 	Class dns.Class
+	OPT   []byte // record for the first message; nil: none (RFC 6891, section 7)
 }
 
 // New starts a transfer. soa is what z.SOA gave.
@@ -154,7 +156,7 @@ func New(z *Zone, soa zindex.Record, h Header) (*Transfer, error) {
 		return nil, err
 	}
 	return &Transfer{db: z.DB, zone: z.Name, cuts: c, now: z.Now, loc: z.Loc,
-		id: h.ID, bits: h.Bits, qname: h.QName, qtype: h.Type, qcls: h.Class,
+		id: h.ID, bits: h.Bits, qname: h.QName, qtype: h.Type, qcls: h.Class, opt: h.OPT,
 		pos: start, end: end, soa: soa}, nil
 }
 
@@ -170,7 +172,7 @@ func (t *Transfer) Next(dst []byte) (out []byte, more bool, err error) {
 	dst = binary.BigEndian.AppendUint16(dst, t.id)
 	dst = binary.BigEndian.AppendUint16(dst, t.bits)
 	dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0)
-	count, asked := 0, 0
+	count, asked, opts := 0, 0, 0
 	t.zoff, t.lastOff = 0, 0
 	if t.qname != nil {
 		// RFC 5936, section 2.2.1: the question in the first message
@@ -212,7 +214,7 @@ func (t *Transfer) Next(dst []byte) (out []byte, more bool, err error) {
 		old := *t
 		var ok bool
 		dst, ok = t.record(dst, start, key, &r)
-		if !ok || len(dst)-start > MaxMessage {
+		if !ok || len(dst)-start+len(t.opt) > MaxMessage {
 			dst = dst[:mark]
 			t.zoff, t.last, t.lastWild, t.lastOff = old.zoff, old.last, old.lastWild, old.lastOff
 			if !ok || count == 0 { // not even alone
@@ -229,9 +231,14 @@ func (t *Transfer) Next(dst []byte) (out []byte, more bool, err error) {
 			t.stage = done
 		}
 	}
+	if len(t.opt) > 0 {
+		dst = append(dst, t.opt...)
+		opts, t.opt = 1, nil
+	}
 	binary.BigEndian.PutUint16(dst[base:], uint16(len(dst)-start))
 	binary.BigEndian.PutUint16(dst[start+4:], uint16(asked))
 	binary.BigEndian.PutUint16(dst[start+6:], uint16(count))
+	binary.BigEndian.PutUint16(dst[start+10:], uint16(opts))
 	return dst, t.stage != done, nil
 }
 

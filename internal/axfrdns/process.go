@@ -38,6 +38,7 @@ func process(box sandbox.Decl) error {
 	if err != nil {
 		return err
 	}
+	set.Keepalive = uint16(readWait / (100 * time.Millisecond))
 	p := &connection{settings: set, desk: set.desk()}
 	if p.desk.Allow, err = allowed(); err != nil {
 		return err

@@ -7,14 +7,12 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"bulkhead/internal/axfr"
-	"bulkhead/internal/cdb"
 	"bulkhead/internal/content"
 	"bulkhead/internal/dns"
 	"bulkhead/internal/env"
@@ -24,13 +22,11 @@ import (
 	"bulkhead/internal/proxyv2"
 	"bulkhead/internal/qlog"
 	"bulkhead/internal/sandbox"
-	"bulkhead/internal/tcprules"
 )
 
 const (
-	rulesFile    = "tcp.cdb" // in the service directory, $TCPRULES instead
-	defaultGrace = 5         // seconds that answers on their way have after TERM
-	spareThreads = 2         // besides those that answer: the log, loading data
+	defaultGrace = 5 // seconds that answers on their way have after TERM
+	spareThreads = 2 // besides those that answer: the log, loading data
 
 	// maxTransfers at once: each holds a generation of the data and, when its
 	// client reads slowly, 64 KiB. Others are refused and come again (RFC
@@ -54,8 +50,11 @@ func serve(box sandbox.Decl) error {
 	if err != nil {
 		return err
 	}
-	if err := s.rules(); err != nil {
+	if s.rules, err = openRules(); err != nil {
 		return err
+	}
+	if s.rules.folder >= 0 {
+		box.Folders = []int{s.rules.folder}
 	}
 	c, grace, err := limits()
 	if err != nil {
@@ -74,7 +73,10 @@ func serve(box sandbox.Decl) error {
 	if s.settings, err = fromEnv(); err != nil {
 		return err
 	}
+	s.Keepalive = uint16(min(c.Idle/(100*time.Millisecond), 1<<16-1))
 	s.log = qlog.New("axfrdns")
+	s.rules.report = func(line string) { s.log.Print(line) }
+	s.rules.verify()
 	s.store = generation.New(func(line string) { s.log.Print("axfrdns: warning: " + line) })
 	s.spare = make(chan *generation.Reader, maxTransfers)
 	for range maxTransfers {
@@ -156,70 +158,7 @@ type server struct {
 	store *generation.Store
 	log   *qlog.Writer
 	spare chan *generation.Reader // of transfers; nil ones are yet to be made
-
-	db      cdb.Reader // tcp.cdb; nil if there is none
-	hasDB   bool
-	def     *axfr.Allow // $AXFR
-	mu      sync.Mutex
-	allowed map[string]*axfr.Allow // by the text of AXFR in rules
-}
-
-// rules reads the rules before the box is closed. Without a file everybody may
-// ask and, unless $AXFR says otherwise, nobody transfer.
-func (s *server) rules() (err error) {
-	file := os.Getenv("TCPRULES")
-	named := file != ""
-	if !named {
-		file = rulesFile
-	}
-	b, err := os.ReadFile(file)
-	switch {
-	case err == nil:
-		s.db, s.hasDB = b, true
-		if err := s.db.Check(); err != nil {
-			return prog.Fatal("unable to read "+file, syscall.EPROTO)
-		}
-	case named || !os.IsNotExist(err):
-		return prog.Fatal("unable to read "+file, err)
-	}
-	if s.def, err = allowed(); err != nil {
-		return err
-	}
-	if !s.hasDB && s.def == nil {
-		s.def = &axfr.Allow{}
-	}
-	s.allowed = map[string]*axfr.Allow{}
-	return nil
-}
-
-// admit asks the rules about a client.
-func (s *server) admit(a netip.Addr) (*axfr.Allow, bool) {
-	if !s.hasDB {
-		return s.def, true
-	}
-	rule, err := tcprules.Lookup(s.db, tcprules.Client{IP: string(tcprules.AppendAddr(nil, a.WithZone("")))})
-	if err != nil {
-		return nil, false
-	}
-	allow, bad := s.def, false
-	deny := rule.Each(func(name, value string) {
-		if name != "AXFR" {
-			return
-		}
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		l, ok := s.allowed[value]
-		if !ok {
-			var err error
-			if l, err = axfr.ParseAllow(value); err != nil {
-				bad = true
-				return
-			}
-			s.allowed[value] = l
-		}
-		allow = l
-	})
-	return allow, !deny && !bad
+	rules *rules
 }
 
 // handler is one thread's.
@@ -245,7 +184,7 @@ type client struct {
 
 // Open implements tcp.Handler.
 func (h *handler) Open(peer netip.AddrPort) (any, bool) {
-	allow, ok := h.s.admit(peer.Addr())
+	allow, ok := h.s.rules.admit(peer.Addr())
 	if !ok {
 		return nil, false
 	}

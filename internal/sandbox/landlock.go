@@ -84,6 +84,11 @@ func restrictFiles(d Decl) error {
 			return err
 		}
 	}
+	for _, fd := range d.Folders {
+		if e := allowBelow(set, fd, readRights&attr.Handled_access_fs); e != 0 {
+			return e
+		}
+	}
 	for _, p := range d.Write {
 		if err := allowPath(set, p, writeRights&attr.Handled_access_fs); err != nil {
 			return err
@@ -138,11 +143,17 @@ func allowPath(set uintptr, p string, rights uint64) error {
 		return nil
 	}
 	defer syscall.Close(fd)
-	rule := unix.LandlockPathBeneathAttr{Allowed_access: rights, Parent_fd: int32(fd)}
-	if _, _, e := syscall.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, set, unix.LANDLOCK_RULE_PATH_BENEATH, uintptr(unsafe.Pointer(&rule)), 0, 0, 0); e != 0 {
+	if e := allowBelow(set, fd, rights); e != 0 {
 		return e
 	}
 	return nil
+}
+
+// allowBelow grants rights below the file or folder open as fd.
+func allowBelow(set uintptr, fd int, rights uint64) syscall.Errno {
+	rule := unix.LandlockPathBeneathAttr{Allowed_access: rights, Parent_fd: int32(fd)}
+	_, _, e := syscall.Syscall6(unix.SYS_LANDLOCK_ADD_RULE, set, unix.LANDLOCK_RULE_PATH_BENEATH, uintptr(unsafe.Pointer(&rule)), 0, 0, 0)
+	return e
 }
 
 func has(list []string, s string) bool {

@@ -34,6 +34,11 @@ type Decl struct {
 	Read  []string
 	Write []string
 
+	// Folders are descriptors of folders outside ROOT below which it may
+	// read. They lead out of the chroot wherever Landlock does not stand, so
+	// the caller looks whether they do and then closes them.
+	Folders []int
+
 	// Sockets it makes after Enter: "udp", "tcp", "unix". Those made before
 	// stay usable and need no mention.
 	Sockets []string

@@ -206,3 +206,120 @@ func TestServerFollowsData(t *testing.T) {
 		}
 	}
 }
+
+// The rules follow their file too, although it lies outside ROOT; what is
+// damaged, or gone, changes nothing.
+func TestServerFollowsRules(t *testing.T) {
+	addr, cmd := serve(t, "127.0.0.1:allow,AXFR=\"\"\n:deny\n")
+	if n, err := transfer(addr, "example."); err == nil {
+		t.Fatalf("transfer of %d records", n)
+	}
+	put := func(rules string) {
+		t.Helper()
+		tr := exec.Command(filepath.Join(testbin.Dir(t, "tcprules"), "tcprules"), "tcp.cdb", "tcp.tmp")
+		tr.Dir = cmd.Dir
+		tr.Stdin = strings.NewReader(rules)
+		if out, err := tr.CombinedOutput(); err != nil {
+			t.Fatalf("%v %s", err, out)
+		}
+	}
+	until := func(what string, f func() bool) {
+		t.Helper()
+		for range 3000 {
+			if f() {
+				return
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		t.Fatal("never: " + what)
+	}
+	gives := func() bool { n, err := transfer(addr, "example."); return err == nil && n == 7 }
+	put("127.0.0.1:allow,AXFR=\"example\"\n:deny\n")
+	until("the zone is allowed", gives)
+	tmp := filepath.Join(cmd.Dir, "damaged")
+	os.WriteFile(tmp, []byte("damaged"), 0o644)
+	os.Rename(tmp, filepath.Join(cmd.Dir, "tcp.cdb"))
+	for range 30 {
+		if !gives() {
+			t.Fatal("a damaged file of rules counts")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	os.Remove(filepath.Join(cmd.Dir, "tcp.cdb"))
+	for range 30 {
+		if !gives() {
+			t.Fatal("a file of rules that is gone counts")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	put(":deny\n")
+	until("everybody is denied", func() bool {
+		c := &mdns.Client{Net: "tcp", Timeout: 30 * time.Second}
+		_, _, err := c.Exchange(question("example.", mdns.TypeSOA), addr)
+		return err != nil
+	})
+}
+
+// RFC 7828: how long an idle connection is kept, for those who ask.
+func TestServerTellsItsPatience(t *testing.T) {
+	addr, _ := serve(t, "", "IDLE=7", "AXFR=example")
+	m := question("www.example.", mdns.TypeA)
+	m.SetEdns0(1232, false)
+	if r := ask(t, addr, m); r.IsEdns0() == nil || len(r.IsEdns0().Option) != 0 {
+		t.Errorf("unasked: %v", r)
+	}
+	m.IsEdns0().Option = []mdns.EDNS0{&mdns.EDNS0_TCP_KEEPALIVE{Code: mdns.EDNS0TCPKEEPALIVE}}
+	r := ask(t, addr, m)
+	if o := r.IsEdns0(); o == nil || len(o.Option) != 1 || o.Option[0].(*mdns.EDNS0_TCP_KEEPALIVE).Timeout != 70 {
+		t.Errorf("asked: %v", r)
+	}
+	// a transfer says it in its first message
+	x := question("example.", mdns.TypeAXFR)
+	x.Extra = m.Extra
+	if r := ask(t, addr, x); r.IsEdns0() == nil || len(r.IsEdns0().Option) != 1 || len(r.Answer) != 7 {
+		t.Errorf("transfer: %v", r)
+	}
+}
+
+// RFC 8945, section 5.2.1: NOTAUTH, BADKEY, unsigned.
+func TestServerKnowsNoKeys(t *testing.T) {
+	addr, _ := serve(t, "", "AXFR=example")
+	for _, typ := range []uint16{mdns.TypeA, mdns.TypeAXFR} {
+		m := question("example.", typ)
+		m.SetEdns0(1232, false)
+		m.SetTsig("Some.Key.", mdns.HmacSHA256, 300, time.Now().Unix())
+		signed, _, err := mdns.TsigGenerate(m, "c2VjcmV0", "", false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(30 * time.Second))
+		c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(signed))), signed...))
+		var l [2]byte
+		io.ReadFull(c, l[:])
+		b := make([]byte, binary.BigEndian.Uint16(l[:]))
+		if _, err := io.ReadFull(c, b); err != nil {
+			t.Fatal(err)
+		}
+		r := new(mdns.Msg)
+		if err := r.Unpack(b); err != nil {
+			t.Fatal(err)
+		}
+		s := r.IsTsig()
+		if r.Rcode != mdns.RcodeNotAuth || len(r.Answer) != 0 || r.IsEdns0() == nil || s == nil || s.Error != mdns.RcodeBadKey ||
+			s.MACSize != 0 || s.Hdr.Name != "Some.Key." || s.Algorithm != mdns.HmacSHA256 || s.OrigId != m.Id {
+			t.Errorf("%v", r)
+		}
+	}
+	// a signature that is not the last record
+	m := question("example.", mdns.TypeA)
+	m.SetTsig("some.key.", mdns.HmacSHA256, 300, time.Now().Unix())
+	m.SetEdns0(1232, false)
+	if r := ask(t, addr, m); r.Rcode != mdns.RcodeFormatError {
+		t.Errorf("signature in the middle: %v", r)
+	}
+}
