@@ -236,3 +236,67 @@ func answers(a *resolver.Answer) []resolver.RRset {
 	}
 	return out
 }
+
+// The fuzzer's hand on the wire: what it does to a response is a list of
+// places and bytes, so that an input means the same in every process, although
+// the keys are new in each.
+func FuzzMessage(f *testing.F) {
+	tree, root := build(dnssec.ED25519, nil)
+	tree3, root3 := build(dnssec.ED25519, &dnssec.NSEC3Params{})
+	type world1 struct {
+		w      *world
+		truths map[int]*resolver.Message
+		secure map[int]bool
+	}
+	questions := []struct {
+		name string
+		t    dns.Type
+	}{
+		{"www.example.", dns.TypeA}, {"nothing.example.", dns.TypeA}, {"a.star.example.", dns.TypeA}, {"a.star.example.", dns.TypeMX},
+		{"t.example.", dns.TypeA}, {"a.dn.example.", dns.TypeA}, {"cn.example.", dns.TypeA}, {"plain.example.", dns.TypeDS}, {"www.signed.example.", dns.TypeA},
+	}
+	worlds := []world1{{w: newWorld(tree, root)}, {w: newWorld(tree3, root3)}}
+	for i := range worlds {
+		w := &worlds[i]
+		w.truths, w.secure = map[int]*resolver.Message{}, map[int]bool{}
+		for k, q := range questions {
+			v, m, _ := w.w.ask(q.name, q.t)
+			w.truths[k], w.secure[k] = m, v.Sec == resolver.Secure
+		}
+	}
+	f.Add(uint8(0), uint8(0), []byte{0, 40, 1})
+	f.Add(uint8(3), uint8(1), []byte{0, 3, 3, 0, 90, 255, 1, 2, 3})
+	f.Fuzz(func(t *testing.T, q, at uint8, edits []byte) {
+		w := &worlds[int(q)%2]
+		k := int(q/2) % len(questions)
+		w.w.v.Forget()
+		n := 0
+		w.w.forge = func(_ dnsname.Name, _ dns.Type, msg []byte) []byte {
+			if n++; n-1 != int(at)%8 {
+				return msg
+			}
+			for e := edits; len(e) >= 3; e = e[3:] {
+				i := int(e[0])<<8 | int(e[1])
+				switch {
+				case i < len(msg):
+					msg[i] ^= e[2]
+				case i == 0xffff:
+					msg = msg[:min(len(msg), int(e[2])*8)]
+				case i >= 0x8000: // a block goes elsewhere
+					from, to := i&0x7f*8, int(e[2])*8
+					if from+16 <= len(msg) && to+16 <= len(msg) {
+						copy(msg[to:to+16], msg[from:from+16])
+					}
+				}
+			}
+			return msg
+		}
+		v, m, _ := w.w.ask(questions[k].name, questions[k].t)
+		if v.Sec == resolver.Bogus || m == nil {
+			return
+		}
+		if w.secure[k] != (v.Sec == resolver.Secure) || w.secure[k] && !same(m, w.truths[k]) {
+			t.Fatalf("%s %v: %s\n%s", questions[k].name, questions[k].t, secName(v.Sec), show(m))
+		}
+	})
+}

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"sort"
 	"strings"
 
 	"bulkhead/internal/dns"
@@ -90,24 +89,24 @@ func attacks(dir, ds string) error {
 				names = append(names, question(kind, i))
 			}
 			for _, p := range peers() {
-				if *only != "" && !strings.Contains(","+*only+",", ","+p.name+",") {
+				if !wanted(p.name) {
 					continue
 				}
-				us, _, _, err := one(dir, ds, p, names)
+				f, err := one(dir, ds, p, names)
 				if err != nil {
 					fmt.Printf("%-16s %v\n", p.name, err)
 					continue
 				}
 				k := kind + " " + p.name
-				figures[k] = append(figures[k], us)
+				figures[k] = append(figures[k], f.cpu)
 			}
 		}
 	}
+	fmt.Printf("us CPU a hostile question, median of %d rounds; in brackets lowest to highest\n", *rounds)
 	for _, kind := range kinds {
 		for _, p := range peers() {
 			if f := figures[kind+" "+p.name]; len(f) > 0 {
-				sort.Float64s(f)
-				fmt.Printf("%-8s %-16s %8.0f us CPU a hostile question\n", kind, p.name, f[len(f)/2])
+				fmt.Printf("%-8s %-16s %s\n", kind, p.name, spread("%.0f", f))
 			}
 		}
 	}

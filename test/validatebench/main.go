@@ -1,7 +1,7 @@
 // Validatebench measures validating resolvers over a signed tree of its own:
 // ours beside unbound, knot-resolver, pdns-recursor and named. The tree (root,
 // 20 TLDs, thousands of zones, ECDSA P-256, NSEC) is signed by package dnssec
-// and served by nsd. scripts/bench-validate starts it in namespaces of its own.
+// and served by three nsd. scripts/bench-validate starts it in namespaces of its own.
 //
 // Every name is asked once, of an empty cache: what counts is the processor
 // time of the server per question, on one core. nsd and the load share the
@@ -31,12 +31,19 @@ import (
 )
 
 const (
-	tlds      = 20
-	perZone   = 2 // names asked of each zone: 20,000 names and 8,100 zones in the project's other figures
-	window    = 50
-	authority = "127.1.0.1"
-	server    = "127.2.0.1"
+	tlds    = 20
+	perZone = 2 // names asked of each zone: 20,000 names and 8,100 zones in the project's other figures
+	window  = 50
+	server  = "127.2.0.1"
 )
+
+// Servers of the root, of the TLDs, of what is below: one for all would answer
+// from the child where a resolver expects a referral by the parent. Addresses
+// of 127/8 are nothing that knot-resolver would ask.
+var authorities = [...]string{"192.0.2.1", "192.0.2.2", "192.0.2.3"}
+
+// level gives the server of a zone with so many labels.
+func level(labels int) int { return min(labels, len(authorities)-1) }
 
 var (
 	binDir  = flag.String("bin", "bin", "folder of our programs")
@@ -65,18 +72,26 @@ func run() error {
 	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
 		return fmt.Errorf("ip: %s (run through scripts/bench-validate)", out)
 	}
+	// named listens only on what an interface has
+	for _, a := range append(authorities[:], server) {
+		if out, err := exec.Command("ip", "addr", "add", a+"/32", "dev", "lo").CombinedOutput(); err != nil {
+			return fmt.Errorf("ip: %s", out)
+		}
+	}
 	ds, err := tree(dir)
 	if err != nil {
 		return err
 	}
 	overlay(dir, ds)
-	nsd, err := start(dir, 1, "usr/sbin/nsd", "-d", "-c", dir+"/nsd.conf")
-	if err != nil {
-		return err
-	}
-	defer nsd.stop()
-	if !answers(authority, "www.d00001.t1.", 30*time.Second) {
-		return fmt.Errorf("nsd does not answer: %s", nsd.log())
+	for i, name := range [...]string{".", "t1.", "www.d00001.t1."} {
+		nsd, err := start(dir, 1, "usr/sbin/nsd", "-d", "-c", fmt.Sprintf("%s/nsd%d.conf", dir, i))
+		if err != nil {
+			return err
+		}
+		defer nsd.stop()
+		if !answers(authorities[i], name, 60*time.Second) {
+			return fmt.Errorf("nsd does not answer: %s", nsd.log())
+		}
 	}
 	if *hostile {
 		return attacks(dir, ds)
@@ -87,15 +102,14 @@ func run() error {
 			names = append(names, fmt.Sprintf("w%d.d%05d.t%d.", k, z, z%tlds))
 		}
 	}
-	figures := map[string][]float64{}
-	packets := map[string]float64{}
+	figures := map[string][]figure{}
 	var order []string
 	for range *rounds {
 		for _, p := range peers() {
-			if *only != "" && !strings.Contains(","+*only+",", ","+p.name+",") {
+			if !wanted(p.name) {
 				continue
 			}
-			us, upstream, good, err := one(dir, ds, p, names)
+			f, err := one(dir, ds, p, names)
 			if err != nil {
 				fmt.Printf("%-16s %v\n", p.name, err)
 				continue
@@ -103,35 +117,77 @@ func run() error {
 			if figures[p.name] == nil {
 				order = append(order, p.name)
 			}
-			figures[p.name] = append(figures[p.name], us)
-			packets[p.name] = upstream
-			fmt.Printf("%-16s %7.0f us a question, %.1f %% with AD\n", p.name, us, 100*good)
+			figures[p.name] = append(figures[p.name], f)
+			fmt.Printf("%-16s %7.0f us CPU a question, %6.0f questions/s, %.2f packets a question, %.1f %% with AD\n", p.name, f.cpu, f.rate, f.packets, 100*f.good)
 		}
 	}
-	fmt.Printf("\nmedian of %d rounds, %d questions, %d signed zones\n", *rounds, len(names), *zones)
+	fmt.Printf("\nmedian of %d rounds, %d questions, %d signed zones; in brackets lowest to highest. The ratios are of one round each.\n", *rounds, len(names), *zones)
+	fmt.Printf("%-16s %-22s %-22s %-18s %s\n", "", "us CPU a question", "questions/s", "packets a question", "us, of ours")
 	for _, n := range order {
-		f := figures[n]
-		sort.Float64s(f)
-		m := f[len(f)/2]
-		fmt.Printf("%-16s %7.0f us CPU a question = %6.0f a second on one core; spread %.0f to %.0f\n", n, m, 1e6/m, f[0], f[len(f)-1])
+		var ratio []float64
+		for i, f := range figures[n] {
+			if ours := figures[peers()[0].name]; i < len(ours) {
+				ratio = append(ratio, f.cpu/ours[i].cpu)
+			}
+		}
+		fmt.Printf("%-16s %-22s %-22s %-18s %s\n", n, spread("%.0f", of(figures[n], func(f figure) float64 { return f.cpu })),
+			spread("%.0f", of(figures[n], func(f figure) float64 { return f.rate })),
+			fmt.Sprintf("%.2f", figures[n][0].packets), spread("%.2f", ratio))
 	}
 	return nil
+}
+
+// figure is one run of one server.
+type figure struct {
+	cpu     float64 // microseconds a question
+	rate    float64 // questions a second, with one core for the server
+	packets float64 // sent upstream a question
+	good    float64 // part of the answers that had AD
+}
+
+func of(fs []figure, get func(figure) float64) (out []float64) {
+	for _, f := range fs {
+		out = append(out, get(f))
+	}
+	return out
+}
+
+// spread gives the median and, of several, the extremes.
+func spread(form string, f []float64) string {
+	if len(f) == 0 {
+		return "-"
+	}
+	sort.Float64s(f)
+	s := fmt.Sprintf(form, f[len(f)/2])
+	if len(f) > 1 {
+		s += fmt.Sprintf(" ("+form+" to "+form+")", f[0], f[len(f)-1])
+	}
+	return s
+}
+
+func wanted(name string) bool {
+	return *only == "" || strings.Contains(","+*only+",", ","+name+",")
 }
 
 // tree writes the zones and nsd's configuration; the DS of the root.
 func tree(dir string) (string, error) {
 	t := signedtree.New(uint32(time.Now().Unix()))
 	o := signedtree.Options{Algorithm: dnssec.ECDSAP256SHA256}
-	conf := "server:\n  ip-address: " + authority + "\n  zonesdir: \"" + dir + "\"\n  username: \"\"\n  database: \"\"\n  pidfile: \"" + dir +
-		"/nsd.pid\"\n  zonelistfile: \"" + dir + "/list\"\n  xfrdfile: \"\"\n  xfrdir: \"" + dir +
-		"\"\n  server-count: 1\n  rrl-ratelimit: 0\n  minimal-responses: yes\nremote-control:\n  control-enable: no\n"
+	var conf [len(authorities)]string
+	for i, a := range authorities {
+		run := fmt.Sprintf("%s/nsd%d", dir, i)
+		os.Mkdir(run, 0o755)
+		conf[i] = "server:\n  ip-address: " + a + "\n  zonesdir: \"" + dir + "\"\n  username: \"\"\n  database: \"\"\n  pidfile: \"" + run +
+			"/pid\"\n  zonelistfile: \"" + run + "/list\"\n  xfrdfile: \"\"\n  xfrdir: \"" + run +
+			"\"\n  server-count: 1\n  rrl-ratelimit: 0\n  minimal-responses: yes\nremote-control:\n  control-enable: no\n"
+	}
 	write := func(z *signedtree.Zone, name string) error {
 		var b []byte
 		for k, s := range z.Sets {
 			owner := dnsname.AppendMaster(nil, k.Name)
 			for _, d := range s.Data {
-				if k.Type == dns.TypeA && k.Name[0] == 2 && k.Name[1:3] == "ns" { // all servers are one
-					d = net.ParseIP(authority).To4()
+				if k.Type == dns.TypeA && k.Name[0] == 2 && k.Name[1:3] == "ns" {
+					d = address(dnsname.Labels(k.Name) - 1)
 				}
 				b = fmt.Appendf(b, "%s %d IN %s %s\n", owner, s.TTL, k.Type, rdata.AppendText(nil, k.Type, d))
 			}
@@ -140,14 +196,14 @@ func tree(dir string) (string, error) {
 			}
 		}
 		file := strings.TrimSuffix(name, ".") + ".zone"
-		conf += "zone:\n  name: \"" + name + "\"\n  zonefile: \"" + file + "\"\n"
+		conf[level(dnsname.Labels(z.Name))] += "zone:\n  name: \"" + name + "\"\n  zonefile: \"" + file + "\"\n"
 		return os.WriteFile(filepath.Join(dir, file), b, 0o644)
 	}
 	// the server's address is signed as what it is
 	edit := func(z *signedtree.Zone) {
 		ns := signedtree.Key{Name: "\x02ns" + z.Name, Type: dns.TypeA}
 		if s := z.Sets[ns]; s != nil {
-			s.Data = [][]byte{net.ParseIP(authority).To4()}
+			s.Data = [][]byte{address(dnsname.Labels(z.Name))}
 		}
 	}
 	o.Edit = edit
@@ -176,9 +232,17 @@ func tree(dir string) (string, error) {
 	if err := write(root, "."); err != nil {
 		return "", err
 	}
-	os.WriteFile(dir+"/hints", []byte(". 3600 IN NS ns.\nns. 3600 IN A "+authority+"\n"), 0o644)
-	return string(rdata.AppendText(nil, dns.TypeDS, root.DS[0])), os.WriteFile(dir+"/nsd.conf", []byte(conf), 0o644)
+	os.WriteFile(dir+"/hints", []byte(". 3600 IN NS ns.\nns. 3600 IN A "+authorities[0]+"\n"), 0o644)
+	for i, c := range conf {
+		if err := os.WriteFile(fmt.Sprintf("%s/nsd%d.conf", dir, i), []byte(c), 0o644); err != nil {
+			return "", err
+		}
+	}
+	return string(rdata.AppendText(nil, dns.TypeDS, root.DS[0])), nil
 }
+
+// address is that of the server of a zone with so many labels.
+func address(labels int) []byte { return net.ParseIP(authorities[level(labels)]).To4() }
 
 // overlay shows knot-resolver its modules and a key where it looks for them,
 // below /usr, in this process's own view of the file system.
@@ -206,7 +270,7 @@ func file(name, text string) string {
 func peers() []peer {
 	return []peer{
 		{"bulkhead", "", func(dir, ds string) ([]string, []string) {
-			file(dir+"/root/servers/@", authority+"\n")
+			file(dir+"/root/servers/@", authorities[0]+"\n")
 			file(dir+"/root/ip/127", "")
 			file(dir+"/root/trust-anchors", ". IN DS "+ds+"\n")
 			return nil, []string{"IP=" + server, "IPSEND=0.0.0.0", "CACHESIZE=100000000", "ROOT=" + dir + "/root", "UID=65534", "GID=65534", "LOCALZONES=0", "CACHEDUMP=0"}
@@ -218,7 +282,7 @@ func peers() []peer {
 		}},
 		{"knot-resolver", "usr/sbin/kresd", func(dir, ds string) ([]string, []string) {
 			os.MkdirAll(dir+"/k", 0o755)
-			return []string{"-n", "-c", file(dir+"/kresd.conf", "net.listen('"+server+"', 53)\nnet.ipv6 = false\nmodules = {'hints'}\nhints.root({['ns.'] = '"+authority+"'})\ncache.size = 200*MB\nlog_level('crit')\nmodules.unload('ta_update') modules.unload('ta_signal_query') modules.unload('detect_time_skew') modules.unload('priming') modules.unload('detect_time_jump')\n"), dir + "/k"}, nil
+			return []string{"-n", "-c", file(dir+"/kresd.conf", "net.listen('"+server+"', 53)\nnet.ipv6 = false\nmodules = {'hints'}\nhints.root({['ns.'] = '"+authorities[0]+"'})\ncache.size = 200*MB\nlog_level('crit')\nmodules.unload('ta_update') modules.unload('ta_signal_query') modules.unload('detect_time_skew') modules.unload('priming') modules.unload('detect_time_jump')\n"), dir + "/k"}, nil
 		}},
 		{"pdns-recursor", "usr/sbin/pdns_recursor", func(dir, ds string) ([]string, []string) {
 			file(dir+"/recursor.lua", "clearTA()\naddTA('.', \""+ds+"\")\n")
@@ -228,7 +292,7 @@ func peers() []peer {
 		{"named", "usr/sbin/named", func(dir, ds string) ([]string, []string) {
 			f := strings.Fields(ds)
 			file(dir+"/named.conf", "options { directory \""+dir+"\"; pid-file \""+dir+"/pid\"; session-keyfile \""+dir+"/skey\"; listen-on { "+server+"; }; listen-on-v6 { none; }; recursion yes; allow-recursion { any; }; allow-query-cache { any; }; empty-zones-enable no; minimal-responses yes; querylog no; dnssec-validation yes; max-cache-size 300m; recursive-clients 5000; prefetch 0; };\ncontrols {};\nlogging { category default { null; }; };\ntrust-anchors { . static-ds "+f[0]+" "+f[1]+" "+f[2]+" \""+strings.Join(f[3:], "")+"\"; };\nzone \".\" { type hint; file \""+dir+"/hints\"; };\n")
-			return []string{"-g", "-4", "-n", "1", "-c", dir + "/named.conf"}, nil
+			return []string{"-f", "-4", "-n", "1", "-c", dir + "/named.conf"}, nil
 		}},
 	}
 }
@@ -260,22 +324,39 @@ func (p *process) log() string {
 	return string(b[max(0, len(b)-300):])
 }
 
-// cpu is the processor time of all threads.
-func (p *process) cpu() time.Duration {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	f := strings.Fields(string(b[strings.LastIndexByte(string(b), ')')+1:]))
-	if len(f) < 13 {
-		return 0
+// cpu is the processor time of all threads, to the nanosecond.
+func (p *process) cpu() (sum time.Duration) {
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
+	for _, f := range tasks {
+		b, _ := os.ReadFile(f)
+		ns, _ := strconv.ParseInt(strings.Fields(string(b) + " 0")[0], 10, 64)
+		sum += time.Duration(ns)
 	}
-	u, _ := strconv.Atoi(f[11])
-	k, _ := strconv.Atoi(f[12])
-	return time.Duration(u+k) * 10 * time.Millisecond // USER_HZ is 100
+	return sum
 }
 
-func one(dir, ds string, p peer, names []string) (us, upstream, good float64, err error) {
+// datagrams counts what was received in this network namespace: each packet of
+// whomever once. A TCP connection counts as one.
+func datagrams() (n int) {
+	b, _ := os.ReadFile("/proc/net/snmp")
+	for _, line := range strings.Split(string(b), "\n") {
+		f := strings.Fields(line)
+		switch {
+		case len(f) > 1 && f[0] == "Udp:":
+			k, _ := strconv.Atoi(f[1]) // InDatagrams
+			n += k
+		case len(f) > 6 && f[0] == "Tcp:":
+			k, _ := strconv.Atoi(f[6]) // PassiveOpens
+			n += 2 * k
+		}
+	}
+	return n
+}
+
+func one(dir, ds string, p peer, names []string) (f figure, err error) {
 	sub, err := os.MkdirTemp(dir, "run-")
 	if err != nil {
-		return 0, 0, 0, err
+		return f, err
 	}
 	os.Chmod(sub, 0o755)
 	defer os.RemoveAll(sub)
@@ -288,15 +369,22 @@ func one(dir, ds string, p peer, names []string) (us, upstream, good float64, er
 	}
 	s, err := startEnv(sub, 0, program, append(env, "GOMAXPROCS=1"), args...)
 	if err != nil {
-		return 0, 0, 0, err
+		return f, err
 	}
 	defer s.stop()
 	if !answers(server, "www.d00000.t0.", 15*time.Second) {
-		return 0, 0, 0, fmt.Errorf("does not answer: %s", s.log())
+		return f, fmt.Errorf("does not answer: %s", s.log())
 	}
-	before := s.cpu()
+	time.Sleep(200 * time.Millisecond) // what it still does for the first question
+	before, packets, begin := s.cpu(), datagrams(), time.Now()
 	n := load(names)
-	return float64((s.cpu() - before).Microseconds()) / float64(len(names)), 0, float64(n) / float64(len(names)), nil
+	count := float64(len(names))
+	f.rate = count / time.Since(begin).Seconds()
+	f.cpu = float64((s.cpu() - before).Nanoseconds()) / 1000 / count
+	// of each exchange two are received, ours with the server too
+	f.packets = float64(datagrams()-packets)/2/count - 1
+	f.good = float64(n) / count
+	return f, nil
 }
 
 func packet(id uint16, name string) []byte {
