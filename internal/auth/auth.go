@@ -16,6 +16,7 @@ import (
 	"math/bits"
 	"sync/atomic"
 
+	"bulkhead/internal/cdb"
 	"bulkhead/internal/content"
 	"bulkhead/internal/zindex"
 )
@@ -94,7 +95,16 @@ var generations atomic.Uint64
 // as the longest prefix of its family has, since one that is longer than that
 // found may lie beside the client.
 func (d *Data) Location(client *content.Addr) (loc [2]byte, scope uint8, err error) {
-	r := d.CDB()
+	loc, scope, err = Location(d.CDB(), client)
+	if _, is4 := client.V4(); is4 {
+		scope = max(scope, uint8(d.LongestPrefix4()))
+	}
+	return loc, scope, err
+}
+
+// Location is the same without an index: scope knows nothing of the prefixes
+// of whole octets.
+func Location(r cdb.Reader, client *content.Addr) (loc [2]byte, scope uint8, err error) {
 	var key [4 + 16]byte
 	ip, is4 := client.V4()
 	family, bits := byte(4), 32
@@ -112,9 +122,6 @@ func (d *Data) Location(client *content.Addr) (loc [2]byte, scope uint8, err err
 	}
 	if len(lengths) >= 2 && lengths[0] == family {
 		scope = lengths[1]
-	}
-	if is4 {
-		scope = max(scope, uint8(d.LongestPrefix4()))
 	}
 	for n := bits; n >= 0; n-- {
 		var v []byte

@@ -159,7 +159,7 @@ func (d *Desk) transfer(dst []byte, q *content.Question, z *Zone) ([]byte, conte
 	}
 	z.Name = append([]byte(nil), q.Name...)
 	var err error
-	if z.Loc, err = auth.Location(z.DB, &q.Client); err != nil {
+	if z.Loc, _, err = auth.Location(z.DB, &q.Client); err != nil {
 		return d.refuse(dst, q, DamagedData, dns.RCodeServFail, dns.EDEInvalidData)
 	}
 	soa, ok, err := z.SOA()
