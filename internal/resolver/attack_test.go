@@ -310,7 +310,7 @@ func TestAliasMaze(t *testing.T) {
 	}
 	a, cost := f.ask("www.attacker", dns.TypeA)
 	t.Logf("%d packets; %s", cost, a.Text)
-	if a.RCode != dns.RCodeServFail || a.Text != budgetText("aliases") || cost > DefaultLimits.Aliases+3 {
+	if a.RCode != dns.RCodeServFail || a.Text != budgetText("aliases") || cost > DefaultLimits.Hops+3 {
 		t.Errorf("%d packets: %+v", cost, a)
 	}
 	// a whole maze in one message

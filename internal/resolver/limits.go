@@ -14,6 +14,7 @@ type Limits struct {
 	Names     int // names looked up in the network, the question's included
 	NSLookups int // addresses of name servers asked for, A and AAAA counted apart
 	Aliases   int // CNAME and DNAME steps
+	Hops      int // of these, steps to names that had to be asked for
 	Referrals int // referrals followed
 	Depth     int // levels: the address of a server of a server ...
 	Time      Time
@@ -34,6 +35,9 @@ var DefaultLimits = Limits{
 	// compat: djbdns.md, section 10.4: 16; unbound MAX_RESTART_COUNT 11,
 	// BIND max-query-restarts 11, pdns-recursor max-cnames-followed 10.
 	Aliases: 16,
+	// A long honest chain comes with few packets, several steps in each; a maze
+	// costs one a step. So that is bounded by the numbers of the others above.
+	Hops: 11,
 	// unbound MAX_REFERRAL_COUNT 130; a name has 127 labels, real ones < 10.
 	Referrals: 40,
 	// compat: djbdns.md, section 10.4: levels 0 to 4; unbound 3 by its
@@ -113,7 +117,7 @@ func (l Limits) withDefaults() Limits {
 	d := DefaultLimits
 	for _, f := range []struct{ v, d *int }{
 		{&l.Sends, &d.Sends}, {&l.Bytes, &d.Bytes}, {&l.Names, &d.Names}, {&l.NSLookups, &d.NSLookups},
-		{&l.Aliases, &d.Aliases}, {&l.Referrals, &d.Referrals}, {&l.Depth, &d.Depth}} {
+		{&l.Aliases, &d.Aliases}, {&l.Hops, &d.Hops}, {&l.Referrals, &d.Referrals}, {&l.Depth, &d.Depth}} {
 		if *f.v == 0 {
 			*f.v = *f.d
 		}
@@ -149,4 +153,5 @@ func (b *Budget) bytes(n int) bool { return b.take(&b.left.Bytes, n, "bytes rece
 func (b *Budget) name() bool       { return b.take(&b.left.Names, 1, "names looked up") }
 func (b *Budget) nsLookup() bool   { return b.take(&b.left.NSLookups, 1, "name server addresses") }
 func (b *Budget) alias() bool      { return b.take(&b.left.Aliases, 1, "aliases") }
+func (b *Budget) hop() bool        { return b.take(&b.left.Hops, 1, "aliases") }
 func (b *Budget) referral() bool   { return b.take(&b.left.Referrals, 1, "referrals") }

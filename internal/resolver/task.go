@@ -1021,6 +1021,10 @@ func (t *task) conclude(m *Message, c class, final []byte) {
 	}
 	switch c {
 	case classAlias:
+		if !t.w.cached && !r.budget.hop() {
+			t.failed(dns.EDEOther, "budget spent")
+			return
+		}
 		t.alias(final)
 	case classNXDomain:
 		t.answer(dns.RCodeNXDomain)

@@ -75,6 +75,30 @@ func consensus(t *testing.T) map[string]bool {
 	return m
 }
 
+// TestOwn plays the scenarios of this project: each shows one rule and names
+// where it stands.
+func TestOwn(t *testing.T) {
+	files, _ := filepath.Glob("testdata/own/*.rpl")
+	if len(files) < 50 {
+		t.Fatalf("%d scenarios", len(files))
+	}
+	for _, f := range files {
+		name := strings.TrimSuffix(filepath.Base(f), ".rpl")
+		sc, err := Load(f)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		r := (&Player{Validator: newValidator}).Play(name, sc)
+		if r.Skip != "" || r.Fail != "" || len(r.EDE) > 0 {
+			t.Errorf("%s: %s", name, strings.Join(append(r.EDE, r.Skip, r.Fail), " "))
+		}
+		if q, n := r.left(); q+n > 0 {
+			t.Errorf("%s: %d questions and %d packets are left behind", name, q, n)
+		}
+	}
+}
+
 // exceptions are the scenarios that do not pass, with the reason.
 func exceptions(t *testing.T) map[string]string {
 	text, err := os.ReadFile("testdata/exceptions.txt")

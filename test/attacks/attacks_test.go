@@ -174,7 +174,7 @@ var attacks = []attack{
 			l.k++
 			q.start(wire.BitAA)
 			q.b.RR(wire.Answer, q.raw, dns.TypeCNAME, dns.ClassIN, 60, n(fmt.Sprintf("k%d.attacker", l.k)))
-		}, nil, resolver.DefaultLimits.Aliases + 4},
+		}, nil, resolver.DefaultLimits.Hops + 4},
 	{"water torture: random names, the victim is silent", 20, func(i int) string { return fmt.Sprintf("r%d.victim", i) },
 		func(l *lab, q *query) { q.nx("attacker") },
 		func(l *lab, q *query) { q.none = true }, 13},
