@@ -20,6 +20,7 @@ import (
 
 	"bulkhead/internal/axfr"
 	"bulkhead/internal/content"
+	"bulkhead/internal/cookie"
 	"bulkhead/internal/env"
 	"bulkhead/internal/prog"
 	"bulkhead/internal/sandbox"
@@ -58,6 +59,20 @@ func fromEnv() (s settings, err error) {
 	s.ECS = env.IsOn("ECS")
 	if v := os.Getenv("NSID"); v != "" {
 		s.NSID = []byte(v)
+	}
+	switch v := os.Getenv("COOKIE"); v {
+	case "0":
+	case "":
+		// Who has a cookie from tinydns expects one over TCP, too (RFC 7873,
+		// section 5.3), whatever it is worth.
+		var k cookie.Secret
+		unix.Getrandom(k[:], 0)
+		s.Cookies = []cookie.Secret{k}
+	default:
+		var ok bool
+		if s.Cookies, ok = cookie.ParseSecrets(v); !ok {
+			return s, prog.Fatal("unable to parse $COOKIE: not 32 hex digits, or several such secrets separated by commas", nil)
+		}
 	}
 	n, err := env.Uint("ADDRESSES", 0, 1<<16)
 	s.addresses, s.quiet = int(n), env.IsOff("LOG")

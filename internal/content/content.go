@@ -226,11 +226,11 @@ func (r *Responder) Reply(dst []byte, q *Question, peer *Peer, now Time) ([]byte
 	switch {
 	case q.Class != dns.ClassIN && q.Class != dns.ClassANY:
 		e.Mark = 'C'
-		res.RCode = dns.RCodeRefused
+		res.RCode, res.EDE = dns.RCodeRefused, dns.EDENotAuthoritative
 		msg = q.Header(dst, res.RCode)
 	case bits&(wire.MaskOpcode|wire.BitAA|wire.BitTC) != 0 || q.Type == dns.TypeAXFR && !q.TCP:
 		e.Mark = 'I'
-		res.RCode = dns.RCodeNotImp
+		res.RCode, res.EDE = dns.RCodeNotImp, dns.EDENotSupported
 		if q.Class == dns.ClassIN {
 			q.Bits |= wire.BitAA // as 1.05
 		}

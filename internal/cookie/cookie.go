@@ -6,7 +6,9 @@ package cookie
 import (
 	"crypto/subtle"
 	"encoding/binary"
+	"encoding/hex"
 	"math/bits"
+	"strings"
 )
 
 // Sizes in bytes.
@@ -26,6 +28,23 @@ const (
 
 // Secret is a server secret. Servers that share addresses share it.
 type Secret [SecretLen]byte
+
+// ParseSecrets reads secrets in hexadecimal digits, separated by commas: cookies
+// are made with the first and believed from all (RFC 9018, section 5).
+func ParseSecrets(s string) (out []Secret, ok bool) {
+	for _, x := range strings.Split(s, ",") {
+		var k Secret
+		x = strings.TrimSpace(x)
+		if len(x) != 2*len(k) {
+			return nil, false
+		}
+		if _, err := hex.Decode(k[:], []byte(x)); err != nil {
+			return nil, false
+		}
+		out = append(out, k)
+	}
+	return out, true
+}
 
 // Verdict is what a client's cookie option is worth.
 type Verdict uint8

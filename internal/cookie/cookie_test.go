@@ -9,6 +9,16 @@ import (
 func unhex(s string) []byte { b, _ := hex.DecodeString(s); return b }
 
 // The vectors of RFC 9018, appendices A.1 and A.4.
+func TestParseSecrets(t *testing.T) {
+	const a, b = "000102030405060708090a0b0c0d0e0f", "F0f1f2f3f4f5f6f7f8f9fafbfcfdfeff"
+	for s, want := range map[string]int{a: 1, a + "," + b: 2, " " + a + " , " + b: 2, "": 0, a[1:]: 0, a + "0": 0, a + ",": 0, "g" + a[1:]: 0} {
+		got, ok := ParseSecrets(s)
+		if len(got) != want || ok != (want > 0) || want > 0 && got[0][15] != 15 || want > 1 && got[1][0] != 0xf0 {
+			t.Errorf("%q: %x %v", s, got, ok)
+		}
+	}
+}
+
 func TestVectors(t *testing.T) {
 	for _, x := range []struct {
 		secret, client, addr, cookie string

@@ -9,13 +9,11 @@ package server
 
 import (
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"os"
 	"os/signal"
 	"runtime"
 	"runtime/debug"
-	"strings"
 	"syscall"
 	"time"
 
@@ -130,12 +128,9 @@ func config() (c content.Config, err error) {
 		rand.Read(k[:])
 		c.Cookies = []cookie.Secret{k}
 	default:
-		for _, x := range strings.Split(v, ",") {
-			var k cookie.Secret
-			if n, err := hex.Decode(k[:], []byte(strings.TrimSpace(x))); err != nil || n != len(k) || len(strings.TrimSpace(x)) != 2*len(k) {
-				return c, prog.Fatal("unable to parse $COOKIE: not 32 hex digits, or several such secrets separated by commas", nil)
-			}
-			c.Cookies = append(c.Cookies, k)
+		var ok bool
+		if c.Cookies, ok = cookie.ParseSecrets(v); !ok {
+			return c, prog.Fatal("unable to parse $COOKIE: not 32 hex digits, or several such secrets separated by commas", nil)
 		}
 	}
 	return c, nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -127,6 +128,36 @@ func ask(t *testing.T, server string, q []byte) []byte {
 	return nil
 }
 
+// askTCP puts one question over TCP.
+func askTCP(t *testing.T, server string, q []byte) []byte {
+	t.Helper()
+	var c net.Conn
+	var err error
+	for range 100 { // the server is about to start
+		if c, err = net.Dial("tcp", server); err == nil {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(q))), q...))
+	var n [2]byte
+	if _, err := io.ReadFull(c, n[:]); err != nil {
+		t.Errorf("TCP %x: %v", q, err)
+		return nil
+	}
+	m := make([]byte, binary.BigEndian.Uint16(n[:]))
+	if _, err := io.ReadFull(c, m); err != nil {
+		t.Errorf("TCP %x: %v", q, err)
+		return nil
+	}
+	return m
+}
+
 // A damaged data.cdb is refused with one line, the old data stay; a stale
 // index never meets new data.
 func TestDamagedData(t *testing.T) {
@@ -223,8 +254,20 @@ func TestAddresses(t *testing.T) {
 func TestCompliance(t *testing.T) {
 	testbin.NeedRoot(t)
 	root := tempRoot(t)
-	publish(t, root, compile(t, []byte(".z.test:192.0.2.1:a\n+www.z.test:192.0.2.2\n"), 1))
-	start(t, testbin.Dir(t, "tinydns")+"/tinydns", "127.0.0.73", root, "NSID=here", "COOKIE=000102030405060708090a0b0c0d0e0f").discard()
+	data := ".z.test:192.0.2.1:a\n+www.z.test:192.0.2.2\n"
+	for i := range 4 { // keys and a signature that do not fit into 512 bytes
+		data += fmt.Sprintf(":z.test:48:\\001\\001\\003\\010%d%s\n", i, strings.Repeat("k", 150))
+	}
+	data += ":z.test:46:\\000\\060\\010\\002\\000\\001\\121\\200\\177\\000\\000\\000\\000\\000\\000\\000\\000\\001\\001z\\004test\\000" + strings.Repeat("s", 256) + "\n"
+	publish(t, root, compile(t, []byte(data), 1))
+	start(t, testbin.Dir(t, "tinydns")+"/tinydns", "127.0.0.73", root, "NSID=here", "COOKIE=000102030405060708090a0b0c0d0e0f", "ECS=1").discard()
+	cmd := exec.Command(testbin.Dir(t, "axfrdns") + "/axfrdns")
+	cmd.Dir = tempRoot(t)
+	cmd.Env = []string{"ROOT=" + root, "UID=61950", "GID=61951", "IP=127.0.0.73", "NSID=here", "COOKIE=000102030405060708090a0b0c0d0e0f", "ECS=1"}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
 	base := func(flags uint16, class byte) []byte {
 		q := []byte{0, 1, byte(flags >> 8), byte(flags), 0, 1, 0, 0, 0, 0, 0, 0, 1, 'z', 4, 't', 'e', 's', 't', 0, 0, 6, 0, class}
 		return q
@@ -234,7 +277,10 @@ func TestCompliance(t *testing.T) {
 		q = append(q, 0, 0, 41, 16, 0, 0, version, byte(z>>8), byte(z), byte(len(options)>>8), byte(len(options)))
 		return append(q, options...)
 	}
+	typed := func(q []byte, typ byte) []byte { q[21] = typ; return q }
+	bufsize := func(q []byte, n uint16) []byte { binary.BigEndian.PutUint16(q[27:], n); return q }
 	cookieQuery := "\x00\x0a\x00\x08abcdefgh"
+	const nsid, expire, subnet = "\x00\x03\x00\x00", "\x00\x09\x00\x00", "\x00\x08\x00\x04\x00\x01\x00\x00"
 	for _, x := range []struct {
 		name    string
 		q       []byte
@@ -254,6 +300,26 @@ func TestCompliance(t *testing.T) {
 		{"cookie", opt(base(0, 1), 0, 0, cookieQuery), 0, true, 1, "\x00\x0a\x00\x18abcdefgh\x01\x00\x00\x00"},
 		{"short cookie", opt(base(0, 1), 0, 0, "\x00\x0a\x00\x03abc"), dns.RCodeFormErr, true, 0, ""},
 		{"cut option", opt(base(0, 1), 0, 0, "\x00\x0a\x00\x08abc"), dns.RCodeFormErr, true, 0, ""},
+		{"docookie", opt(base(0, 1), 0, 0x8000, cookieQuery), 0, true, 1, "\x00\x0a\x00\x18abcdefgh\x01\x00\x00\x00"},
+		{"ednsexpire", opt(base(0, 1), 0, 0, expire), 0, true, 1, ""},
+		{"ednssubnet", opt(base(0, 1), 0, 0, subnet), 0, true, 1, subnet},
+		{"optlist", opt(base(0, 1), 0, 0, nsid+cookieQuery+expire+subnet), 0, true, 1, subnet},
+		{"edns1nsid", opt(base(0, 1), 1, 0, nsid), dns.RCodeBadVers, true, 0, ""},
+		{"edns1cookie", opt(base(0, 1), 1, 0, cookieQuery), dns.RCodeBadVers, true, 0, ""},
+		{"edns1flags", opt(base(0, 1), 1, 0x0080, ""), dns.RCodeBadVers, true, 0, ""},
+		{"edns1do", opt(base(0, 1), 1, 0x8000, ""), dns.RCodeBadVers, true, 0, ""},
+		{"edns255", opt(base(0, 1), 255, 0, ""), dns.RCodeBadVers, true, 0, ""},
+		{"edns@512", bufsize(opt(typed(base(0, 1), 48), 0, 0x8000, ""), 512), 0, true, 0, ""},
+		{"edns@1", bufsize(opt(base(0, 1), 0, 0, ""), 1), 0, true, 1, ""},
+		{"edns@65535", bufsize(opt(typed(base(0, 1), 48), 0, 0x8000, ""), 65535), 0, true, 5, ""},
+		{"signed", opt(typed(base(0, 1), 48), 0, 0x8000, ""), 0, true, 5, ""},
+		{"keys, no edns", typed(base(0, 1), 48), 0, false, 0, ""},
+		{"unknown type", typed(base(0, 1), 200), 0, false, 0, ""},
+		{"all flags", base(0x01F0, 1), 0, false, 1, ""},
+		{"opcode and flags", base(0x79F0, 1), dns.RCodeNotImp, false, 0, ""},
+		{"opcode with edns", opt(base(0x7800, 1), 0, 0, ""), dns.RCodeNotImp, true, 0, "\x00\x0f\x00\x02\x00\x15"},
+		{"notify", base(0x2000, 1), dns.RCodeNotImp, false, 0, ""},
+		{"chaos with edns", opt(base(0, 3), 0, 0, ""), dns.RCodeRefused, true, 0, "\x00\x0f\x00\x02\x00\x14"},
 		{"ad", base(0x0020, 1), 0, false, 1, ""},
 		{"cd", base(0x0010, 1), 0, false, 1, ""},
 		{"z", base(0x0040, 1), 0, false, 1, ""},
@@ -261,7 +327,24 @@ func TestCompliance(t *testing.T) {
 		{"opcode 15", base(0x7800, 1), dns.RCodeNotImp, false, 0, ""},
 		{"chaos", base(0, 3), dns.RCodeRefused, false, 0, ""},
 	} {
+		// over TCP the same, but nothing is too long
+		if m := askTCP(t, "127.0.0.73:53", x.q); m != nil {
+			c, err := wire.Parse(m)
+			if err == nil {
+				err = c.SkipQuestions()
+			}
+			e, err2 := wire.FindEDNS(&c)
+			if err != nil || err2 != nil || dns.RCode(e.Ext)<<4|c.Header.RCode() != x.rcode || e.Present != x.edns || c.Header.Bits&wire.BitTC != 0 || !strings.Contains(string(e.Options), x.options) {
+				t.Errorf("%s over TCP: %x", x.name, m)
+			}
+			if n := map[string]byte{"edns@512": 5, "keys, no edns": 4}[x.name]; m[7] != max(n, x.answers) {
+				t.Errorf("%s over TCP: %d answers", x.name, m[7])
+			}
+		}
 		m := ask(t, "127.0.0.73:53", x.q)
+		if want := x.name == "edns@512" || x.name == "keys, no edns"; len(m) > 1232 || m[2]&2 != 0 != want || want && len(m) > 512 {
+			t.Errorf("%s: %d bytes, TC %v", x.name, len(m), m[2]&2 != 0)
+		}
 		c, err := wire.Parse(m)
 		if err != nil || c.SkipQuestions() != nil {
 			t.Errorf("%s: %x", x.name, m)
@@ -272,7 +355,7 @@ func TestCompliance(t *testing.T) {
 		if err != nil || rcode != x.rcode || e.Present != x.edns || m[7] != x.answers || !strings.Contains(string(e.Options), x.options) {
 			t.Errorf("%s: %s edns=%v answers=%d options %x", x.name, rcode, e.Present, m[7], e.Options)
 		}
-		if e.Present && (e.Version != 0 || e.UDPSize != dns.EDNSUDPSize) || x.name == "do" && !e.DO || x.name != "do" && e.DO {
+		if e.Present && (e.Version != 0 || e.UDPSize != dns.EDNSUDPSize) || e.DO != (len(x.q) > 31 && x.q[31]&0x80 != 0) {
 			t.Errorf("%s: %+v", x.name, e)
 		}
 		if c.Header.Bits&(wire.BitAD|wire.BitCD|wire.BitZ|wire.BitRA) != 0 || c.Header.Bits&wire.BitRD != binary.BigEndian.Uint16(x.q[2:])&wire.BitRD {
