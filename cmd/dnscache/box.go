@@ -11,5 +11,5 @@ var box = sandbox.Decl{
 	Write:   []string{"state"},
 	Sockets: []string{"udp", "tcp"},
 	Late:    true, // it reads its configuration and its old cache first
-	Calls:   "recvmmsg sendmmsg recvfrom sendto socket bind connect close accept4 setsockopt getsockopt fcntl openat newfstatat getdents64 fsync renameat inotify_add_watch",
+	Calls:   "recvmmsg sendmmsg sendto socket bind connect close accept4 setsockopt getsockopt fcntl openat newfstatat getdents64 fsync renameat inotify_add_watch",
 }

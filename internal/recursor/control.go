@@ -10,6 +10,7 @@ import (
 
 	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
+	"bulkhead/internal/publish"
 
 	"golang.org/x/sys/unix"
 )
@@ -98,7 +99,7 @@ func (s *Server) control(k *os.File) {
 	case "dump":
 		var l Log
 		l.Write = func(b []byte) { k.Write(b) }
-		s.dump(&l)
+		s.dump(&l, publish.File)
 		l.Flush()
 	case "explain":
 		k.Write(s.explain(words[1:]))

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"bulkhead/internal/publish"
 	"bulkhead/internal/scan"
 )
 
@@ -76,14 +75,14 @@ func (s *Server) load(l *Log) {
 	l.Note("loaded " + strconv.Itoa(n) + " entries in " + strconv.FormatInt(time.Since(start).Milliseconds(), 10) + " ms")
 }
 
-// dump writes the cache where the next start finds it.
-func (s *Server) dump(l *Log) {
+// dump writes the cache where the next start finds it, with write: publish.File,
+// or publish.Quick when the next start is waiting. Load tells a torn file.
+func (s *Server) dump(l *Log, write func(fn, tmp string, content func(w *bufio.Writer) error) error) {
 	if _, err := os.Stat(stateDir); err != nil {
 		return
 	}
 	n := 0
-	// the next start must not wait for the disk; Load tells a torn file
-	err := publish.Quick(dumpFile, dumpFile+".tmp", func(w *bufio.Writer) (err error) {
+	err := write(dumpFile, dumpFile+".tmp", func(w *bufio.Writer) (err error) {
 		n, err = s.cache.Dump(w, wall())
 		return err
 	})

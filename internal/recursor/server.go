@@ -42,6 +42,7 @@ import (
 	"bulkhead/internal/cookie"
 	"bulkhead/internal/policy"
 	"bulkhead/internal/prog"
+	"bulkhead/internal/publish"
 	"bulkhead/internal/sandbox"
 )
 
@@ -148,7 +149,7 @@ func Run(box sandbox.Decl) error {
 	wg.Wait()
 	control.close()
 	if s.set.Persist {
-		s.dump(&first)
+		s.dump(&first, publish.Quick)
 		first.Flush()
 	}
 	close(stop)
@@ -312,7 +313,7 @@ func (s *Server) signals(string) chan struct{} {
 				case syscall.SIGALRM:
 					var l Log
 					l.Write = writeLog
-					s.dump(&l)
+					s.dump(&l, publish.File)
 					l.Flush()
 				default:
 					for _, w := range s.workers {

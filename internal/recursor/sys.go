@@ -67,9 +67,36 @@ func sendmmsg(fd int, m []mmsghdr) (int, syscall.Errno) {
 	return int(n), e
 }
 
-func recvNow(fd int, b []byte) (int, syscall.Errno) {
-	n, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), unix.MSG_DONTWAIT|unix.MSG_TRUNC, 0, 0)
-	return int(n), e
+// oneReceiver holds what recvmmsg fills for one datagram of a server.
+type oneReceiver struct {
+	m   [1]mmsghdr
+	iov unix.Iovec
+	ctl [64]byte
+}
+
+// receive reads a datagram, and whether it came in fragments. What does not fit
+// is cut off, as by recv.
+func (r *oneReceiver) receive(fd int, b []byte) (n int, fragments bool, e syscall.Errno) {
+	r.iov = unix.Iovec{Base: &b[0]}
+	r.iov.SetLen(len(b))
+	h := &r.m[0].hdr
+	*h = unix.Msghdr{Iov: &r.iov, Iovlen: 1, Control: &r.ctl[0]}
+	h.SetControllen(len(r.ctl))
+	if _, e = recvmmsg(fd, r.m[:]); e != 0 {
+		return 0, false, e
+	}
+	// the only control message asked for, and only there for fragments
+	return int(r.m[0].n), h.Controllen > 0, 0
+}
+
+// tellFragments has the kernel say which datagrams came in fragments.
+func tellFragments(fd int, v4 bool) {
+	on := int32(1)
+	level, option := unix.IPPROTO_IP, unix.IP_RECVFRAGSIZE
+	if !v4 {
+		level, option = unix.IPPROTO_IPV6, unix.IPV6_RECVFRAGSIZE
+	}
+	syscall.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(level), uintptr(option), uintptr(unsafe.Pointer(&on)), 4, 0)
 }
 
 func sendNow(fd int, b []byte) (int, syscall.Errno) {

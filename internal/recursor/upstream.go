@@ -9,6 +9,7 @@ import (
 
 	"bulkhead/internal/dns"
 	"bulkhead/internal/resolver"
+	"bulkhead/internal/wire"
 )
 
 // Limits towards servers, of one worker each.
@@ -57,6 +58,7 @@ type upstream struct {
 	free  []int32
 	conns []upConn
 	where map[resolver.Token]place
+	rx    oneReceiver
 	rnd   [512]byte
 	left  int
 }
@@ -136,6 +138,7 @@ func (u *upstream) SendUDP(to netip.AddrPort, msg []byte, token resolver.Token) 
 		closeNow(fd)
 		return false
 	}
+	tellFragments(fd, to.Addr().Is4())
 	i := u.free[len(u.free)-1]
 	p := &u.ups[i]
 	p.gen++
@@ -181,15 +184,21 @@ func (u *upstream) ready(at watch) {
 		return
 	}
 	token := p.token
-	n, e := recvNow(p.fd, u.w.buf[:])
+	n, fragments, e := u.rx.receive(p.fd, u.w.buf[:])
 	switch {
 	case e == unix.EAGAIN || e == unix.EINTR:
 		return
 	case e != 0:
 		u.fail(token)
 		return
-	case n > len(u.w.buf):
-		return
+	}
+	if fragments && n >= dns.HeaderLen {
+		// Any fragment but the first has no port, no ID and no question: a
+		// forger who knows the first can add his own (Herzberg and Shulman,
+		// Fragmentation Considered Poisonous, 2012; RFC 9715). We ask for so
+		// little that nobody has to fragment; it counts as truncated, and the
+		// question is put again over TCP.
+		u.w.buf[2] |= byte(wire.BitTC >> 8)
 	}
 	u.w.guard(func() { u.w.eng.Deliver(u.w.now, token, u.w.buf[:n]) })
 }
