@@ -20,12 +20,15 @@ func TestLinesAndLosses(t *testing.T) {
 		out.Write(b)
 		mu.Unlock()
 	})
-	const lines, threads = 20000, 3
+	const lines, threads = 60000, 3
 	line := strings.Repeat("q", 38) + "\n"
 	lost := make([]int, threads)
 	var wg sync.WaitGroup
-	for i := range threads {
-		l := w.Log()
+	logs := make([]*Log, threads) // made before the log stalls
+	for i := range logs {
+		logs[i] = w.Log()
+	}
+	for i, l := range logs {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
