@@ -459,7 +459,9 @@ func (r *root) fail(code dns.EDE, text string) {
 	if code == dns.EDEDNSSECBogus || r.bogus(code) {
 		ttl = bogusTime
 	}
-	stale := !r.stale && !r.bogus(code) && len(r.waiters) > 0 && e.staleAnswer(r)
+	// Bogus data are a failure to refresh like any other: what was good when it
+	// came serves on. Who can forge could as well have kept the answer away.
+	stale := !r.stale && len(r.waiters) > 0 && e.staleAnswer(r)
 	if stale || r.stale {
 		ttl = staleFailTime
 	}

@@ -102,8 +102,8 @@ func (e *Engine) fast(q *Question, name []byte) bool {
 			if q.CD && (*root)(nil).bogus(code) {
 				return e.begin(q, name, cur, a)
 			}
-			if e.cfg.ServeStale > 0 && !(*root)(nil).bogus(code) && e.staleFor(name, q.Type) {
-				a.AD = false
+			if e.cfg.ServeStale > 0 && !q.CD && e.staleFor(name, q.Type) {
+				a.AD = a.Sec == Secure
 				e.emit(Event{Kind: EventStale, Question: q, Type: q.Type, Name: name})
 				e.front.Done(q, a)
 				return true
