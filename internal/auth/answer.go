@@ -324,6 +324,7 @@ func (a *Answerer) step(p *place, chained bool, nsAtApex *bool) state {
 		w = append(w, dnsname.Skip(p.name, p.labels-p.encloser)...)
 		if node, ok := a.data.Find(w, zindex.Hash(a.data.Seed(), w)); ok {
 			if found, st := a.rrset(p, node); st != stNoData {
+				q.Same = w
 				a.prove(p, proveWildcard)
 				return st
 			} else if found || node.Has(zindex.FlagBelow) && a.there(node) { // RFC 4592, section 4.9

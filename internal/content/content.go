@@ -61,6 +61,10 @@ type Question struct {
 	DO     bool   // RFC 3225
 	TCP    bool
 
+	// Same is set by the program when the answer is not the name's own but a
+	// wildcard's: the wildcard's name, for rate limits.
+	Same []byte
+
 	Hashed  bool // the program's own, as are Hash and Ahead; see server.Preparer
 	badOPT  bool
 	Hash    uint64
@@ -131,6 +135,7 @@ func (r *Responder) Parse(q *Question, packet []byte, peer *Peer, tcp bool, now 
 		return false
 	}
 	q.packet, q.TCP, q.Client, q.Now, q.Hashed = packet, tcp, peer.Addr, now.TAI, false
+	q.Same = nil
 	q.ID = binary.BigEndian.Uint16(packet)
 	q.Bits = wire.BitQR | binary.BigEndian.Uint16(packet[2:])&(wire.MaskOpcode|wire.BitRD)
 	q.Type = dns.Type(binary.BigEndian.Uint16(packet[i:]))
@@ -244,7 +249,7 @@ func (r *Responder) Reply(dst []byte, q *Question, peer *Peer, now Time) ([]byte
 		res.RCode = dns.RCodeBadVers
 		msg = q.Header(dst, res.RCode)
 	default:
-		if q.Class == dns.ClassIN {
+		if q.Class == dns.ClassIN || q.TCP { // for any class over TCP (compat: djbdns.md section 6)
 			q.Bits |= wire.BitAA
 		}
 		msg, res = r.Program.Answer(dst, q)
@@ -282,6 +287,17 @@ func (q *Question) Header(dst []byte, rcode dns.RCode) []byte {
 	dst = append(dst, q.QName...)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(q.Type))
 	return binary.BigEndian.AppendUint16(dst, uint16(q.Class))
+}
+
+// Truncated puts in the place of an answer one that has nothing but the
+// question, TC and OPT.
+func (r *Responder) Truncated(msg []byte, q *Question, rcode dns.RCode, peer *Peer, now Time) []byte {
+	q.Bits = binary.BigEndian.Uint16(msg[2:])&^wire.MaskRCode | wire.BitTC
+	msg = q.Header(msg[:0], rcode)
+	if q.edns.Present {
+		msg = r.appendOPT(msg, 0, q, &Result{RCode: rcode}, peer, now)
+	}
+	return msg
 }
 
 // Begin starts an answer in b.

@@ -13,6 +13,8 @@ import (
 
 	"bulkhead/internal/content"
 	"bulkhead/internal/dns"
+	"bulkhead/internal/dnsname"
+	"bulkhead/internal/wire"
 )
 
 const (
@@ -65,9 +67,29 @@ func mix(a, b uint64) uint64 {
 }
 
 // Check counts an answer to addr. Answers are equal when they have the same
-// question, or are the same kind of error: names that do not exist must not be
-// told apart, or an attacker would just invent new ones.
-func (t *Table) Check(addr *content.Addr, rcode dns.RCode, typ dns.Type, name []byte, now uint64) Verdict {
+// question, or say the same whatever the question was: names that do not exist
+// or that a wildcard stands for, types that are not there and names below a
+// delegation must not be told apart, or an attacker would just invent new ones.
+func (t *Table) Check(addr *content.Addr, msg []byte, q *content.Question, rcode dns.RCode, now uint64) Verdict {
+	if rcode != dns.RCodeSuccess || len(msg) < dns.HeaderLen {
+		return t.check(addr, rcode, 0, nil, now)
+	}
+	if msg[6]|msg[7] == 0 { // no data or a referral: the zone or the cut
+		var buf [dns.MaxName]byte
+		name := buf[:0]
+		if at := dns.HeaderLen + len(q.QName) + 4; msg[8]|msg[9] != 0 && at < len(msg) {
+			name, _, _ = wire.AppendName(name, msg, at)
+		}
+		return t.check(addr, rcode, 0, dnsname.Lower(name), now)
+	}
+	name := q.Name
+	if q.Same != nil {
+		name = q.Same
+	}
+	return t.check(addr, rcode, q.Type, name, now)
+}
+
+func (t *Table) check(addr *content.Addr, rcode dns.RCode, typ dns.Type, name []byte, now uint64) Verdict {
 	var net uint64
 	if ip, ok := addr.V4(); ok {
 		net = uint64(binary.BigEndian.Uint32(ip)>>(32-prefix4)) | 1<<40

@@ -11,7 +11,6 @@ import (
 	"bulkhead/internal/dns"
 	"bulkhead/internal/env"
 	"bulkhead/internal/rrl"
-	"bulkhead/internal/wire"
 )
 
 // limits are the rate limits of answers, from $RRL: equal answers a second and
@@ -56,13 +55,11 @@ func (h *handler) limited(msg []byte, q *content.Question, rcode dns.RCode, peer
 	if l := h.s.limit.trust; l != nil && l.Allows(netip.AddrFrom16(peer.Addr).Unmap()) {
 		return msg
 	}
-	switch h.table.Check(&peer.Addr, rcode, q.Type, q.Name, now.TAI) {
+	switch h.table.Check(&peer.Addr, msg, q, rcode, now.TAI) {
 	case rrl.Drop:
 		return nil
 	case rrl.Truncate:
-		bits := binary.BigEndian.Uint16(msg[2:])
-		msg = q.Header(msg[:0], 0)
-		binary.BigEndian.PutUint16(msg[2:], bits|wire.BitTC)
+		return h.resp.Truncated(msg, q, rcode, peer, now)
 	}
 	return msg
 }

@@ -425,7 +425,7 @@ func TestRateLimit(t *testing.T) {
 	root := tempRoot(t)
 	os.Mkdir(filepath.Join(root, "ip"), 0o755)
 	os.WriteFile(filepath.Join(root, "ip", "127.7"), nil, 0o644)
-	publish(t, root, compile(t, []byte(".z.test:192.0.2.1:a\n+www.z.test:192.0.2.2\n"), 1))
+	publish(t, root, compile(t, []byte(".z.test:192.0.2.1:a\n+www.z.test:192.0.2.2\n+*.w.z.test:192.0.2.3\n"), 1))
 	start(t, testbin.Dir(t, "tinydns")+"/tinydns", "127.0.0.77", root, "RRL=5", "GOMAXPROCS=1").discard()
 	q := makeQuery("www.z.test", dns.TypeA, false, 9)
 	last := makeQuery("last.z.test", dns.TypeA, false, 10)
@@ -440,6 +440,9 @@ func TestRateLimit(t *testing.T) {
 		settle(t, k, 10, func(m []byte) {
 			if m[2]&2 != 0 {
 				cut++
+				if len(m) != len(q) || m[11] != 1 || m[7]|m[9] != 0 {
+					t.Errorf("truncated answer %x", m) // the question and OPT, as the query
+				}
 			} else {
 				full++
 			}
@@ -448,6 +451,22 @@ func TestRateLimit(t *testing.T) {
 	}
 	if full, cut := count("127.0.0.1:0"); full < 5 || full > 30 || cut < 80 || cut > 100 {
 		t.Errorf("200 questions: %d answers, %d truncated", full, cut)
+	}
+	names := 0
+	k := socket(t, "127.8.0.1:0")
+	defer k.Close()
+	to := &net.UDPAddr{IP: net.ParseIP("127.0.0.77"), Port: 53}
+	for i := range 200 {
+		k.WriteTo(makeQuery(fmt.Sprintf("x%d.w.z.test", i), dns.TypeA, false, 9), to)
+	}
+	k.WriteTo(last, to)
+	settle(t, k, 10, func(m []byte) {
+		if m[2]&2 == 0 {
+			names++
+		}
+	})
+	if names < 5 || names > 30 {
+		t.Errorf("200 names of a wildcard: %d answers", names)
 	}
 	if full, cut := count("127.7.0.1:0"); full != 200 || cut != 0 {
 		t.Errorf("200 questions from a network in root/ip: %d answers, %d truncated", full, cut)
