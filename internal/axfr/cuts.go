@@ -9,14 +9,15 @@ import (
 // cuts are the zone's delegations. A nil *cuts has none.
 type cuts struct {
 	at   map[string]bool // owners of NS below the apex, lower case
-	glue map[string]bool // targets of those and of the apex's NS that lie at or below a cut
+	glue map[string]bool // targets at or below a cut, of NS that are in the transfer
 }
 
 // findCuts collects them: from the index, which lists all owners of NS, or
 // with a pass over the data.
 func findCuts(z *Zone) (*cuts, error) {
 	c := &cuts{at: map[string]bool{}, glue: map[string]bool{}}
-	var targets [][]byte
+	type target struct{ owner, name []byte }
+	var targets []target
 	visit := func(owner, data []byte, r *zindex.Record) {
 		if r.Type != dns.TypeNS || r.Wild {
 			return
@@ -28,7 +29,7 @@ func findCuts(z *Zone) (*cuts, error) {
 			if len(owner) > len(z.Name) {
 				c.at[string(owner)] = true
 			}
-			targets = append(targets, r.Data[:n])
+			targets = append(targets, target{owner, r.Data[:n]})
 		}
 	}
 	var r zindex.Record
@@ -78,9 +79,12 @@ func findCuts(z *Zone) (*cuts, error) {
 	}
 	var buf [dns.MaxName]byte
 	for _, t := range targets {
-		t = dnsname.AppendLower(buf[:0], t)
-		if below(t, z.Name) && c.covers(z.Name, t) {
-			c.glue[string(t)] = true
+		if len(t.owner) > len(z.Name) && c.covers(z.Name, t.owner[1+int(t.owner[0]):]) {
+			continue // a delegation below another: not in the transfer
+		}
+		name := dnsname.AppendLower(buf[:0], t.name)
+		if below(name, z.Name) && c.covers(z.Name, name) {
+			c.glue[string(name)] = true
 		}
 	}
 	return c, nil

@@ -227,6 +227,9 @@ func (m *Model) answerIn(q Query, rules Rule, limit int) (msg []byte, mark byte)
 		head(out | uint16(dns.RCodeNotImp))
 		return b.Finish(), 'I'
 	}
+	if q.TCP {
+		out |= wire.BitAA // for any class
+	}
 	out &^= wire.MaskOpcode
 	head(out)
 	lower := dnsname.Lower(bytes.Clone(qname))
