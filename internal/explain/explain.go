@@ -145,7 +145,8 @@ const (
 
 // Read reads the lines of one document. A line "error TEXT" is an error.
 func Read(r io.Reader) (*Document, error) {
-	d := &Document{Cost: map[string]uint64{}}
+	// an empty list is a list in JSON too
+	d := &Document{Before: []Entry{}, Steps: []Step{}, Records: []Record{}, After: []Entry{}, Cost: map[string]uint64{}}
 	sc := bufio.NewScanner(r)
 	sc.Buffer(nil, maxLine)
 	for n := 0; sc.Scan() && n < maxLines; n++ {

@@ -95,3 +95,14 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// TestEmptyLists: who reads the JSON need not know null.
+func TestEmptyLists(t *testing.T) {
+	d, err := Read(strings.NewReader("question\tx\tA\nend\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := json.Marshal(d); err != nil || strings.Contains(string(b), "null") {
+		t.Errorf("%v %s", err, b)
+	}
+}

@@ -168,7 +168,7 @@ type clientState struct {
 	active int32
 	tokens float64 // questions it may ask at once
 	last   resolver.Time
-	told   bool // the limit was logged since it last had tokens
+	told   resolver.Time // when the limit was logged last, 0 never
 }
 
 // maxClients bounds the table: an IPv6 client has 2^72 prefixes to play with,
@@ -240,13 +240,12 @@ func (w *worker) mayAsk(a netip.Addr) bool {
 	}
 	c.last = w.now
 	if c.tokens < 1 {
-		if !c.told {
-			c.told = true
+		if c.told == 0 || w.now-c.told >= resolver.Second {
+			c.told = w.now // a line a second, whatever the flood
 			w.log.Limit(a, "questions a second")
 		}
 		return false
 	}
 	c.tokens--
-	c.told = false
 	return true
 }

@@ -1,7 +1,9 @@
 package recursor
 
 import (
+	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -334,7 +336,7 @@ func TestRateLimit(t *testing.T) {
 		t.Errorf("%d answers half a second later", n)
 	}
 	w.log.Flush()
-	if n := strings.Count(log.String(), "limit 7f000001 "); n != 2 {
+	if n := strings.Count(log.String(), "limit 7f000001 "); n != 1 {
 		t.Errorf("%d log lines for one client's limit:\n%s", n, log.String())
 	}
 }
@@ -391,4 +393,52 @@ func TestFlood(t *testing.T) {
 		t.Errorf("%d dropped, %d answered, %d at work of %d questions", drops, sent, w.udp, 3*maxQueries)
 	}
 	t.Logf("%d dropped, %d answered, %d at work", drops, sent, w.udp)
+}
+
+// TestTwoClients: one client floods with questions that nobody answers, another
+// asks a hundred times less. With and without RATELIMIT the second loses
+// nothing; with it the flood's cost in lines is the limit, not the flood.
+func TestTwoClients(t *testing.T) {
+	for _, rate := range []uint64{0, 500} {
+		w, log := bench(t, &resolver.Config{Zones: []resolver.Zone{{Name: dnsname.Root, Servers: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:9")}}}, IPv4: true})
+		w.s.set.Send4 = netip.MustParseAddr("127.0.0.1")
+		w.s.set.RateLimit = rate
+		defer w.up.dropAll()
+		w.putA(t, "www.example.test", 300)
+		hit := ask(t, "www.example.test", dns.TypeA, false)
+		const seconds, flood, calm = 3, 6000, 60
+		from := func(last byte) (sa sockaddr) {
+			sa.set(netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, last}), 4000))
+			return sa
+		}
+		one, two := from(1), from(2)
+		var local localAddr
+		served := 0
+		for i := range seconds * flood {
+			w.now += resolver.Second / flood
+			w.datagram(0, ask(t, fmt.Sprintf("f%d.flood", i), dns.TypeA, false), &one, &local, false)
+			if i%(flood/calm) == 0 {
+				w.datagram(0, ask(t, fmt.Sprintf("c%d.calm", i), dns.TypeA, false), &two, &local, false)
+				w.tx.n = 0
+				w.datagram(0, hit, &two, &local, false)
+				served += w.tx.n
+			}
+			w.tx.n = 0
+		}
+		w.log.Flush()
+		lines := log.String()
+		drops := 0
+		for _, m := range regexp.MustCompile(`query (\d+) 7f000002:`).FindAllStringSubmatch(lines, -1) {
+			drops += strings.Count(lines, "drop "+m[1]+" ")
+		}
+		asked := strings.Count(lines, " 7f000002:")
+		if asked != 2*seconds*calm || served != seconds*calm || drops != 0 {
+			t.Errorf("limit %d: %d of the calm client's %d questions taken, %d of %d hits answered, %d dropped", rate, asked, 2*seconds*calm, served, seconds*calm, drops)
+		}
+		taken := strings.Count(lines, " 7f000001:")
+		if told := strings.Count(lines, "limit 7f000001 "); rate > 0 && (taken > int(rate)*(seconds+1) || told == 0 || told > seconds) {
+			t.Errorf("limit %d: %d questions of the flood taken, %d lines tell of it", rate, taken, told)
+		}
+		t.Logf("limit %d: %d of %d of the flood taken, %d bytes of log", rate, taken, seconds*flood, len(lines))
+	}
 }
