@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bulkhead/internal/cdb"
+	"bulkhead/internal/timeslice"
 	"bulkhead/internal/tinydata"
 	"bulkhead/internal/zindex"
 )
@@ -21,6 +22,7 @@ const gcPercent = 50
 
 // Tinydns makes tinydns's data.cdb, and data.idx beside it.
 func Tinydns() error {
+	timeslice.Ask(timeslice.Computing)
 	debug.SetGCPercent(gcPercent)
 	x := &zoneIndex{b: zindex.NewBuilder()}
 	return Make(func(src *Source, w *cdb.Writer) error {
