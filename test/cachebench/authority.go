@@ -237,7 +237,7 @@ type message struct {
 
 func (m *message) name(s string) {
 	if s != "" {
-		for _, l := range strings.Split(s, ".") {
+		for _, l := range strings.Split(strings.TrimSuffix(s, "."), ".") {
 			m.b = append(append(m.b, byte(len(l))), l...)
 		}
 	}
@@ -264,8 +264,10 @@ func (m *message) ns(section int, owner, target string) {
 	m.rr(section, owner, 2, 86400, func() { m.name(target) })
 }
 
-func (m *message) soa(zone string) {
-	m.rr(1, zone, 6, 3600, func() {
+func (m *message) soa(zone string) { m.soaIn(1, zone) }
+
+func (m *message) soaIn(section int, zone string) {
+	m.rr(section, zone, 6, 3600, func() {
 		m.name("ns." + zone)
 		m.name("admin." + zone)
 		m.b = append(m.b, make([]byte, 16)...)
@@ -371,6 +373,10 @@ func (m *message) tld(l []string, t uint16, k int) {
 			m.ns(0, top, "ns2.nic."+top)
 			return
 		}
+		if t == 6 {
+			m.soaIn(0, top)
+			return
+		}
 		m.soa(top)
 		return
 	}
@@ -419,6 +425,10 @@ func (m *message) zone(l []string, t uint16) {
 		if t == 2 {
 			m.ns(0, zone, "ns1."+zone)
 			m.ns(0, zone, "ns2."+zone)
+			return
+		}
+		if t == 6 {
+			m.soaIn(0, zone)
 			return
 		}
 		m.soa(zone)

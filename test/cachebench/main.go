@@ -7,6 +7,7 @@
 //	peers.go      how each server is configured and started
 //	authority.go  the Internet: 2 roots, 50 TLDs, 10,000 zones on 600 addresses
 //	load.go       questions, answers, latencies
+//	differential.go  the same questions to all, the answers compared
 //
 // Authorities and load run on one core, the server alone on the other. Every
 // figure is taken of all servers in turn before the next round begins, so that
@@ -36,7 +37,7 @@ var (
 	window  = flag.Int("window", 100, "questions outstanding")
 	seconds = flag.Int("seconds", 2, "length of a hit run")
 	only    = flag.String("only", "", "servers, separated by commas")
-	tests   = flag.String("tests", "hit,cold,delay,loss,memory,restart", "tests, separated by commas; soak too")
+	tests   = flag.String("tests", "hit,cold,delay,loss,memory,restart", "tests, separated by commas; soak or differential alone")
 	soak    = flag.Duration("soak", 30*time.Minute, "length of the test soak")
 	role    = flag.String("role", "", "internal")
 	quick   = flag.Bool("quick", false, "a smoke test: ours only, one small round")
@@ -91,6 +92,9 @@ func run() error {
 			os.RemoveAll(p.dir)
 		}
 	}()
+	if *tests == "differential" {
+		return differential(list)
+	}
 	all := map[string]map[string][]result{}
 	for round := 1; round <= *rounds; round++ {
 		for _, test := range strings.Split(*tests, ",") {
