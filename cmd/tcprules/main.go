@@ -3,6 +3,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"os"
@@ -33,7 +34,8 @@ func run(args []string) error {
 		last := err == io.EOF
 		trimmed, err := tcprules.Line(line, w.Add)
 		if errors.Is(err, tcprules.ErrLine) {
-			return prog.Permanent("unable to parse this line: "+string(trimmed), nil)
+			text, _, _ := bytes.Cut(trimmed, []byte{0}) // 0.88 shows it to the first zero byte
+			return prog.Permanent("unable to parse this line: "+string(text), nil)
 		}
 		if err != nil {
 			return prog.Fatal("unable to write to "+tmp, err)

@@ -72,9 +72,7 @@ func Run(args []string) error {
 		case 'C':
 			s.failClosed = false
 		case 't':
-			if n, used := scan.Number(g.Arg); used > 0 {
-				seconds = n
-			}
+			seconds, _ = scan.Number(g.Arg) // no number is 0, as in 0.88
 		case 'r':
 			s.ask(g.Arg)
 		case 'a':

@@ -107,18 +107,14 @@ func (o *options) parse(args []string) (rest []string, err error) {
 		case 'r':
 			o.ident = true
 		case 't':
-			if n, used := scan.Number(g.Arg); used > 0 {
-				o.identWait = seconds(n)
-			}
+			n, _ := scan.Number(g.Arg) // no number is 0, as in 0.88, here and below
+			o.identWait = seconds(n)
 		case 'T':
 			n, used := scan.Number(g.Arg)
-			if used > 0 {
-				o.wait[0] = seconds(n)
-			}
+			o.wait[0] = seconds(n)
 			if used < len(g.Arg) && g.Arg[used] == '+' {
-				if n, used := scan.Number(g.Arg[used+1:]); used > 0 {
-					o.wait[1] = seconds(n)
-				}
+				n, _ = scan.Number(g.Arg[used+1:])
+				o.wait[1] = seconds(n)
 			}
 		case 'i':
 			var ok bool
@@ -126,9 +122,8 @@ func (o *options) parse(args []string) (rest []string, err error) {
 				return nil, prog.Usage(usage)
 			}
 		case 'p':
-			if n, used := scan.Number(g.Arg); used > 0 {
-				port = uint16(n)
-			}
+			n, _ := scan.Number(g.Arg)
+			port = uint16(n)
 		case '4':
 			o.force4, o.force6 = true, false
 		case '6':
@@ -142,10 +137,7 @@ func (o *options) parse(args []string) (rest []string, err error) {
 	if ip.IsValid() || port != 0 {
 		o.local = netip.AddrPortFrom(ip, port)
 	}
-	if rest = g.Args(); len(rest) < 3 {
-		return nil, prog.Usage(usage)
-	}
-	return rest, nil
+	return g.Args(), nil
 }
 
 // maxSeconds bounds times given on the command line, about 34 years.
@@ -163,9 +155,15 @@ func parseIP(s string) (netip.Addr, bool) {
 }
 
 func (o *options) run(args []string) error {
+	if len(args) < 2 {
+		return prog.Usage(usage)
+	}
 	port, ok := ucspi.Port(args[1])
 	if !ok {
 		return prog.Fatal("unable to figure out port number for "+args[1], nil)
+	}
+	if len(args) < 3 {
+		return prog.Usage(usage)
 	}
 	var r stub.Resolver
 	addrs, err := o.addresses(&r, args[0])

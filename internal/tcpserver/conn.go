@@ -145,9 +145,9 @@ func (s *server) overLimit(conn *ucspi.Conn) string {
 			rule.Each(func(name, value string) {
 				switch name {
 				case "MAXCONNIP":
-					maxIP = number(value, maxIP)
+					maxIP = limitOr(value, maxIP)
 				case "MAXCONNC":
-					maxNet = number(value, maxNet)
+					maxNet = limitOr(value, maxNet)
 				}
 			})
 		}

@@ -1,6 +1,10 @@
 package tcpserver
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"bulkhead/internal/scan"
+)
 
 // Networks that are counted: MAXCONNIP looks at one address, MAXCONNC at what
 // one customer has, the class C network of the name (RFC 6177 for IPv6: sites
@@ -50,4 +54,12 @@ func (c counter) remove(a netip.Addr) {
 			delete(c, p)
 		}
 	}
+}
+
+// limitOr reads a limit of a rule; what is no number leaves the general one.
+func limitOr(s string, general uint64) uint64 {
+	if n, used := scan.Number(s); used > 0 {
+		return n
+	}
+	return general
 }

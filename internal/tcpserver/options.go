@@ -23,6 +23,7 @@ import (
 	"bulkhead/internal/prog"
 	"bulkhead/internal/proxyv2"
 	"bulkhead/internal/scan"
+	"bulkhead/internal/ucspi"
 )
 
 const usage = "tcpserver [ -1UXpPhHrRoOdDqQv ] [ -c limit ] [ -x rules.cdb ] [ -B banner ] [ -g gid ] [ -u uid ] [ -b backlog ] [ -l localname ] [ -t timeout ] host port program"
@@ -79,9 +80,9 @@ func ParseArgs(args []string) (*Options, error) {
 		}
 		switch c {
 		case 'b':
-			o.Backlog = number(g.Arg, o.Backlog)
+			o.Backlog = number(g.Arg)
 		case 'c':
-			o.Limit = number(g.Arg, o.Limit)
+			o.Limit = number(g.Arg)
 		case 'X':
 			o.RulesOpen = true
 		case 'x':
@@ -115,18 +116,18 @@ func ParseArgs(args []string) (*Options, error) {
 		case 'r':
 			o.Ident = true
 		case 't':
-			o.IdentWait = time.Duration(min(number(g.Arg, 26), 1<<30)) * time.Second
+			o.IdentWait = time.Duration(min(number(g.Arg), 1<<30)) * time.Second
 		case 'U':
 			if v := os.Getenv("UID"); v != "" {
-				o.UID = number(v, o.UID)
+				o.UID = number(v)
 			}
 			if v := os.Getenv("GID"); v != "" {
-				o.GID = number(v, o.GID)
+				o.GID = number(v)
 			}
 		case 'u':
-			o.UID = number(g.Arg, o.UID)
+			o.UID = number(g.Arg)
 		case 'g':
-			o.GID = number(g.Arg, o.GID)
+			o.GID = number(g.Arg)
 		case '1':
 			o.PrintPort = true
 		case 'l':
@@ -143,10 +144,19 @@ func ParseArgs(args []string) (*Options, error) {
 	}
 	rest := g.Args()
 	if len(rest) < 3 {
+		if len(rest) == 2 { // the port is looked up before the program is missed
+			if _, ok := ucspi.Port(rest[1]); !ok {
+				return nil, o.noPort(rest[1])
+			}
+		}
 		return nil, prog.Usage(usage)
 	}
 	o.Host, o.Port, o.Argv = rest[0], rest[1], rest[2:]
 	return o, o.environment()
+}
+
+func (o *Options) noPort(port string) error {
+	return prog.Fatal("unable to figure out port number for "+port, nil)
 }
 
 // environment reads what is new and has no option letter.
@@ -180,12 +190,10 @@ func (o *Options) environment() error {
 	return nil
 }
 
-// number reads a decimal option; what is no number leaves the default.
-func number(s string, def uint64) uint64 {
-	if n, used := scan.Number(s); used > 0 {
-		return n
-	}
-	return def
+// number reads a decimal option; what is no number is 0, as in 0.88.
+func number(s string) uint64 {
+	n, _ := scan.Number(s)
+	return n
 }
 
 // asksOthers reports whether a connection needs DNS or ident.

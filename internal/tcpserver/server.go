@@ -58,7 +58,7 @@ type server struct {
 func (o *Options) run() error {
 	port, ok := ucspi.Port(o.Port)
 	if !ok {
-		return prog.Fatal("unable to figure out port number for "+o.Port, nil)
+		return o.noPort(o.Port)
 	}
 	fd, inherited, err := inheritedSocket()
 	if err != nil {
