@@ -3,6 +3,7 @@ package tinydata
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 )
@@ -100,4 +101,142 @@ func FuzzLint(f *testing.F) {
 			t.Fatalf("compile says %v, lint %v", err, found)
 		}
 	})
+}
+
+// rightFile makes a data file in which nothing is wrong: every target exists,
+// every delegation has its glue, all records of a set have one ttl.
+func rightFile(r *rand.Rand) string {
+	b := new(strings.Builder)
+	decimal := strings.NewReplacer("\\344", "\\228") // presentation format
+	pick := func(s ...string) string { return s[r.IntN(len(s))] }
+	ip := func() string { return fmt.Sprintf("192.0.2.%d", r.IntN(256)) }
+	ttl := func() string { return pick("", "", "60", "3600", "0", "2147483647") }
+	b.WriteString("# a comment\n\n%in:10\n%in:[2001:db8::]/32\n%ex\n-+off.example:1.2.3.4\n")
+	for z := range 1 + r.IntN(3) {
+		zone := fmt.Sprintf("zone%d.test", z)
+		used := map[string]bool{}
+		name := func() string {
+			for {
+				n := fmt.Sprintf("%s%d.%s", pick("h", "x-y", "_srv", "\\344", "A"), r.IntN(1000), zone)
+				if r.IntN(4) == 0 {
+					n = pick("deep", "a.b") + "." + n
+				}
+				if !used[n] {
+					used[n] = true
+					return n
+				}
+			}
+		}
+		switch r.IntN(3) {
+		case 0:
+			fmt.Fprintf(b, ".%s:%s:a\n.%s:%s:b\n", zone, ip(), zone, ip())
+		case 1:
+			fmt.Fprintf(b, ".%s::ns.elsewhere.example\n", zone)
+		default:
+			fmt.Fprintf(b, "Z%s:ns.%s:host.%s:%d:3600:600:86400:60:%s\n&%s:%s:ns.%s:300\n", zone, zone, zone, r.IntN(1<<31), ttl(), zone, ip(), zone)
+		}
+		var hosts []string
+		for range 1 + r.IntN(6) {
+			h, t := name(), ttl()
+			hosts = append(hosts, h)
+			fmt.Fprintf(b, "+%s:%s.1:%s\n", h, "198.51.100", t)
+			switch r.IntN(4) {
+			case 0:
+				fmt.Fprintf(b, "+%s:198.51.100.2:%s\n", h, t)
+			case 1:
+				fmt.Fprintf(b, "3%s:20010db8000000000000000000000001:%s\n", h, t)
+			case 2:
+				fmt.Fprintf(b, ":%s:AAAA:2001\\072db8\\072\\0722:%s\n", h, t)
+			}
+		}
+		host := func() string { return hosts[r.IntN(len(hosts))] }
+		for range r.IntN(12) {
+			switch r.IntN(16) {
+			case 0:
+				fmt.Fprintf(b, "C%s:%s:%s\n", name(), host(), ttl())
+			case 1:
+				fmt.Fprintf(b, "C%s:outside.example:%s\n", name(), ttl())
+			case 2:
+				fmt.Fprintf(b, "@%s::%s:%d:%s\n", name(), host(), r.IntN(65536), ttl())
+			case 3:
+				fmt.Fprintf(b, "@%s:%s:a:10\n", name(), ip())
+			case 4:
+				n := name()
+				fmt.Fprintf(b, "&%s:%s:ns.%s\n&%s::ns.elsewhere.example\n", n, ip(), n, n)
+				if r.IntN(2) == 0 {
+					fmt.Fprintf(b, ":%s:DS:1 13 2 %064x\n", n, r.Uint64())
+				}
+			case 5:
+				fmt.Fprintf(b, "&%s::%s\n", name(), host())
+			case 6:
+				n := name()
+				fmt.Fprintf(b, "+*.%s:%s\nC%s:any.%s\n", n, ip(), name(), n)
+			case 7:
+				fmt.Fprintf(b, "'%s:text \\072 %s:%s\n", name(), strings.Repeat("x", r.IntN(300)), ttl())
+			case 8:
+				fmt.Fprintf(b, "S%s::%s:443:%d:%d:%s\n", name(), host(), r.IntN(9), r.IntN(9), ttl())
+			case 9:
+				fmt.Fprintf(b, "N%s:100:10:u:E2U+sip:!^.*$!sip\\072x@example.org!:.:%s\n", name(), ttl())
+			case 10:
+				n := name()
+				fmt.Fprintf(b, "+%s:%s:60::in\n+%s:%s:300::ex\n", n, ip(), n, ip())
+			case 11:
+				n := name()
+				fmt.Fprintf(b, "+%s:192.0.2.1:0:4100000000000000\n+%s:192.0.2.2:60:4100000000000000\n", n, n)
+			case 12:
+				fmt.Fprintf(b, ":%s:HTTPS:1 . alpn=h2\n:%s:CAA:0 issue \"ca.example\"\n:%s:TYPE65280:\\# 3 abcdef\n:%s:99:\\003abc\n", name(), name(), name(), name())
+			case 13:
+				n := name()
+				fmt.Fprintf(b, ":%s:DNAME:%s:60\n:%s:TXT:\"beside\"\n", n, decimal.Replace(host()), n)
+			case 14:
+				child := name()
+				fmt.Fprintf(b, ".%s:%s:a\n+www.%s:%s\n", child, ip(), child, ip())
+			default:
+				// a signed name, a signed alias and what proves them
+				n, c := name(), name()
+				sig := func(owner, typ string) {
+					fmt.Fprintf(b, ":%s:RRSIG:%s 13 3 60 20300101000000 20200101000000 1 %s. AAAA:60\n", owner, typ, zone)
+				}
+				fmt.Fprintf(b, "'%s:signed:60\n:%s:NSEC:%s TXT RRSIG NSEC:60\nC%s:%s:60\n:%s:NSEC:%s CNAME RRSIG NSEC:60\n", n, n, decimal.Replace(c), c, n, c, zone)
+				sig(n, "TXT")
+				sig(n, "NSEC")
+				sig(c, "CNAME")
+				sig(c, "NSEC")
+				h := strings.Repeat(pick("0", "a", "v"), 32) + "." + zone
+				if !used[h] {
+					used[h] = true
+					fmt.Fprintf(b, ":%s:NSEC3:1 0 0 - %s A RRSIG:60\n", h, strings.Repeat("1", 32))
+					sig(h, "NSEC3")
+				}
+			}
+		}
+	}
+	if r.IntN(2) == 0 {
+		b.WriteString(".2.0.192.in-addr.arpa:192.0.2.1:ns.rev.example\n=host.zone0.test:192.0.2.77:600\n^78.2.0.192.in-addr.arpa:host.zone0.test\n")
+	}
+	return b.String()
+}
+
+// Lint has nothing to say about files in which nothing is wrong, and finds what
+// is then put into them.
+func TestLintOfRightFiles(t *testing.T) {
+	r := rand.New(rand.NewPCG(15, 16))
+	for range 200 {
+		data := rightFile(r)
+		found, err := Lint(strings.NewReader(data))
+		if err != nil || len(found) > 0 {
+			t.Fatalf("%v %v in\n%s", err, found, data)
+		}
+		n := strings.Count(data, "\n") + 1
+		for _, x := range []struct{ line, want string }{
+			{"C1.zone0.test:gone.zone0.test", "does not exist"}, {"Czone0.test:a.example", "beside"},
+			{"+9.zone0.test:192.0.2.1::4000000000AABBCC", "upper-case"}, {"+9.zone0.test:192.0.2.1:::loc", "longer than two bytes"},
+			{"&9.zone0.test::ns.9.zone0.test", "glue is missing"},
+		} {
+			found, err := Lint(strings.NewReader(data + x.line + "\n"))
+			if err != nil || len(found) == 0 || found[0].Line != uint64(n) || !strings.Contains(found[0].Text, x.want) {
+				t.Fatalf("%s: %v %v, line %d", x.line, found, err, n)
+			}
+		}
+	}
 }

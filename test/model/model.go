@@ -391,6 +391,9 @@ func (r *run) answer(b *wire.Builder, q []byte) (ok, found bool) {
 		var alias *rec
 		var as []rec
 		soa := false
+		if r.on(DSAtParent) && string(name) == string(z.control) {
+			rs = r.own(name, rs)
+		}
 		if r.typ == dns.TypeANY && r.on(MinimalANY) && !r.tcp && len(rs) > 0 {
 			t := rs[0].typ
 			for _, x := range rs {
@@ -400,9 +403,6 @@ func (r *run) answer(b *wire.Builder, q []byte) (ok, found bool) {
 				}
 			}
 			rs = slices.DeleteFunc(slices.Clone(rs), func(x rec) bool { return x.typ != t })
-		}
-		if r.on(DSAtParent) && string(name) == string(z.control) && len(rs) > 0 && len(rs) == len(r.shown(name, false)) {
-			rs = r.own(name, rs)
 		}
 		if (r.typ == dns.TypeNSEC || r.typ == dns.TypeRRSIG) && r.on(AliasChain) && has(rs, r.typ) {
 			rs = slices.DeleteFunc(slices.Clone(rs), func(x rec) bool { return x.typ != r.typ })
