@@ -7,6 +7,8 @@
 package posix
 
 import (
+	"bytes"
+	"encoding/binary"
 	"syscall"
 	"unsafe"
 )
@@ -201,6 +203,68 @@ func Exists(name string) (bool, error) {
 		return false, nil
 	}
 	return false, err
+}
+
+// Entry is one name of a directory. Name is valid until the next call of the
+// function that got it.
+type Entry struct {
+	name []byte // ended by a NUL
+}
+
+// Name gives the name, of which the caller makes a string if it keeps it.
+func (e Entry) Name() []byte { return e.name[:len(e.name)-1] }
+
+// Stat is stat(2) of the entry in the working directory: links are followed.
+// It allocates nothing.
+func (e Entry) Stat(st *syscall.Stat_t) error {
+	const atCwd = ^uintptr(99) // AT_FDCWD, -100
+	for {
+		_, _, no := syscall.Syscall6(sysFstatat, atCwd, uintptr(unsafe.Pointer(&e.name[0])), uintptr(unsafe.Pointer(st)), 0, 0, 0)
+		switch no {
+		case 0:
+			return nil
+		case syscall.EINTR:
+		default:
+			return no
+		}
+	}
+}
+
+// Offsets in struct linux_dirent64 (getdents64(2)).
+const (
+	direntIno    = 0
+	direntReclen = 16
+	direntName   = 19
+)
+
+// EachEntry calls f for every name in the working directory but "." and "..",
+// in its order. buf is where names are read to; for a caller that looks often
+// nothing is allocated.
+func EachEntry(buf []byte, f func(Entry)) error {
+	fd, err := Open(".", syscall.O_RDONLY|syscall.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	defer syscall.Close(fd)
+	for {
+		n, err := syscall.ReadDirent(fd, buf)
+		if err == syscall.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			return err
+		}
+		for b := buf[:n]; len(b) > direntName; {
+			size := int(binary.NativeEndian.Uint16(b[direntReclen:]))
+			name := b[direntName:size]
+			name = name[:bytes.IndexByte(name, 0)+1]
+			ino := binary.NativeEndian.Uint64(b[direntIno:])
+			b = b[size:]
+			if ino != 0 && string(name) != ".\x00" && string(name) != "..\x00" {
+				f(Entry{name})
+			}
+		}
+	}
 }
 
 // Lock takes the exclusive flock of fd, waiting for it if wait is set; a lock

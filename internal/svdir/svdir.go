@@ -101,16 +101,18 @@ func ReadStatus() (s svstatus.Status, opened bool, err error) {
 }
 
 // Supervise replaces state and then status. A reader in between tries again:
-// that takes microseconds, unless supervise was killed just there.
+// that takes microseconds, unless supervise was killed just there or the
+// machine is so busy that it waits there for a processor. All pauses together
+// are half a second.
 const (
-	betweenTries = 20
-	betweenPause = time.Millisecond
+	betweenTries = 32
+	betweenPause = time.Millisecond // times the number of the try
 )
 
 // ReadState reads the state file, if there is one that belongs to the status
 // file; else gives the classic status.
 func ReadState() (s svstatus.Status, opened bool, err error) {
-	for range betweenTries {
+	for try := range betweenTries {
 		s, opened, err = ReadStatus()
 		if err != nil {
 			return s, opened, err
@@ -126,7 +128,7 @@ func ReadState() (s svstatus.Status, opened bool, err error) {
 		if x.Stamp == s.Stamp && x.PID == s.PID && x.Want == s.Want && x.Paused == s.Paused {
 			return x, true, nil
 		}
-		posix.Sleep(int64(betweenPause))
+		posix.Sleep(int64(betweenPause) * int64(try))
 	}
 	return s, true, nil // left behind by a supervise that is gone
 }

@@ -23,7 +23,7 @@ import (
 )
 
 // The test program plays multilog and supervise itself when it is started with
-// crashEnv: it then kills itself with signal 9 right before the system call of
+// crashEnv (and a server: replace_test.go): it then kills itself with signal 9 right before the system call of
 // that number, counted over all that change something (posix.Step).
 const (
 	crashEnv = "BULKHEAD_TEST_CRASH_AT"
@@ -46,6 +46,8 @@ func init() {
 		}
 	}
 	switch role {
+	case "echo":
+		echo()
 	case "multilog":
 		syscall.Umask(0o022)
 		l, err := logdir.New(logscript.Parse(os.Args[1:]))

@@ -68,20 +68,27 @@ func below(root int) []proc {
 	return out
 }
 
-// private gives the private memory of a process in kB.
-func private(pid int) int {
+// memory gives the private memory of a process and its proportional share of
+// all, in kB.
+func memory(pid int) (private, pss int) {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/smaps_rollup")
 	if err != nil {
-		return 0
+		return 0, 0
 	}
-	total := 0
 	for _, line := range strings.Split(string(b), "\n") {
-		if f := strings.Fields(line); len(f) >= 2 && (f[0] == "Private_Dirty:" || f[0] == "Private_Clean:") {
-			n, _ := strconv.Atoi(f[1])
-			total += n
+		f := strings.Fields(line)
+		if len(f) < 2 {
+			continue
+		}
+		n, _ := strconv.Atoi(f[1])
+		switch f[0] {
+		case "Private_Dirty:", "Private_Clean:":
+			private += n
+		case "Pss:":
+			pss = n
 		}
 	}
-	return total
+	return private, pss
 }
 
 func TestSoak(t *testing.T) {
@@ -106,15 +113,23 @@ func TestSoak(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	memory := func() (sum, n int) {
+	began := time.Now()
+	supervises := func() (sum, n int) {
+		pss := 0
 		for _, p := range below(cmd.Process.Pid) {
 			if p.name == "supervise" {
-				sum += private(p.pid)
+				k, share := memory(p.pid)
+				sum += k
+				pss += share
 				n++
 			}
 		}
+		k, share := memory(cmd.Process.Pid)
+		t.Logf("after %v: %d supervises, each %d kB private, %d kB PSS; svscan %d kB private, %d kB PSS",
+			time.Since(began).Round(time.Second), n, sum/max(n, 1), pss/max(n, 1), k, share)
 		return sum, n
 	}
+	minute := began.Add(time.Minute)
 	random := rand.New(rand.NewSource(1))
 	var first, firstN int
 	end := time.Now().Add(time.Duration(seconds) * time.Second)
@@ -128,11 +143,14 @@ func TestSoak(t *testing.T) {
 			}
 		}
 		if first == 0 && time.Now().After(half) {
-			first, firstN = memory()
+			first, firstN = supervises()
+		}
+		if time.Now().After(minute) {
+			minute = minute.Add(time.Minute)
+			supervises()
 		}
 	}
-	last, lastN := memory()
-	t.Logf("%d supervises: %d kB private on average at half time, %d kB at the end", lastN, first/max(firstN, 1), last/max(lastN, 1))
+	last, lastN := supervises()
 	if lastN != 2*services {
 		t.Errorf("%d supervises run, want %d", lastN, 2*services)
 	}

@@ -1,0 +1,7 @@
+//go:build arm64 || riscv64 || loong64
+
+package posix
+
+import "syscall"
+
+const sysFstatat = syscall.SYS_FSTATAT
