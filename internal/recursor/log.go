@@ -179,10 +179,9 @@ func (e events) Event(ev *resolver.Event) {
 		}
 		return
 	}
-	if ev.Kind == resolver.EventStats {
-		own := ev.Motion
-		ev.Motion = w.s.motion.Add(own - w.motion) // of all engines together
-		w.motion = own
-	}
+	// of all engines together
+	own := ev.Motion
+	ev.Motion = w.s.motion.Add(own - w.motion)
+	w.motion = own
 	w.log.Event(ev, w.s.serial.Load(), w.udp, int(w.s.tcpActive.Load()))
 }

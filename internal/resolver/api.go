@@ -316,7 +316,7 @@ const (
 	EventNoData                   // Server TTL Type Name
 	EventLame                     // Server Control Target
 	EventServFail                 // Name Reason
-	EventStats                    // Motion: bytes ever written to the cache, by the old count
+	EventStats                    // Motion
 
 	EventAccept    // a record of a response was believed: Reason names the rule
 	EventDrop      // a record or a whole response was not: Reason
@@ -345,7 +345,7 @@ type Event struct {
 	Servers  []netip.AddrPort
 	TTL      uint32
 	Data     []byte
-	Motion   uint64
+	Motion   uint64 // of every event: bytes ever written to the cache, by the old count
 	RTT      Time
 	Reason   string
 }

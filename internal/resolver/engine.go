@@ -520,6 +520,7 @@ func (e *Engine) refuse(q *Question, text string) {
 func (e *Engine) emit(ev Event) {
 	if e.ev != nil {
 		e.event = ev
+		e.event.Motion = e.motion
 		e.ev.Event(&e.event)
 	}
 }

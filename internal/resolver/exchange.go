@@ -691,11 +691,7 @@ func (x *exchange) receive(s *send, msg []byte) {
 	from := c.addr
 	e.storeOwnNS(x, w)
 	if e.ev != nil {
-		if w.class != classNXDomain {
-			e.logRecords(x, from)
-		} else if q := x.question(); q != nil && q.Trace {
-			e.explain(q, x, from)
-		}
+		e.logRecords(x, from)
 	}
 	ws := x.waiters // nobody joins an exchange that is closed
 	x.waiters = ws[:0]
@@ -772,10 +768,15 @@ func (e *Engine) logOutcome(q *Question, x *exchange, w *response, from netip.Ad
 	}
 	switch w.class {
 	case classNXDomain:
-		e.emit(Event{Kind: EventNXDomain, Question: q, Server: from, TTL: w.negTTL, Name: w.final})
+		if len(w.msg.Answer) > 0 && e.cache.Get(&e.entry, KindNXDomain, 0, w.final) && e.entry.Expires > e.now.Seconds() {
+			// the old program looked for the alias's target in the cache first
+			e.emit(Event{Kind: EventCachedNXDomain, Question: q, Name: w.final})
+			return
+		}
 		if w.negTTL > 0 {
 			e.motion += uint64(22 + len(w.final))
 		}
+		e.emit(Event{Kind: EventNXDomain, Question: q, Server: from, TTL: w.negTTL, Name: w.final})
 	case classNoData:
 		if w.soa {
 			e.emit(Event{Kind: EventNoData, Question: q, Server: from, TTL: w.negTTL, Type: x.typ, Name: w.final})
@@ -783,15 +784,15 @@ func (e *Engine) logOutcome(q *Question, x *exchange, w *response, from netip.Ad
 				e.motion += uint64(22 + len(w.final))
 			}
 		}
-		e.emit(Event{Kind: EventStats, Question: q, Motion: e.motion})
+		e.emit(Event{Kind: EventStats, Question: q})
 	case classAlias:
 	case classAnswer:
 		if len(w.msg.Answer) > 1 && w.msg.Answer[0].Type == dns.TypeCNAME && w.msg.QType != dns.TypeCNAME && w.msg.QType != dns.TypeANY {
 			return
 		}
-		e.emit(Event{Kind: EventStats, Question: q, Motion: e.motion})
+		e.emit(Event{Kind: EventStats, Question: q})
 	default:
-		e.emit(Event{Kind: EventStats, Question: q, Motion: e.motion})
+		e.emit(Event{Kind: EventStats, Question: q})
 	}
 }
 

@@ -90,7 +90,7 @@ func (e *Engine) fast(q *Question, name []byte) bool {
 	for aliases := 0; ; aliases++ {
 		if e.special(cur, q.Type, a) {
 			if e.isStats(cur) {
-				e.emit(Event{Kind: EventStats, Question: q, Motion: e.motion})
+				e.emit(Event{Kind: EventStats, Question: q})
 			}
 			a.Sec = min(a.Sec, Insecure)
 			e.front.Done(q, a)

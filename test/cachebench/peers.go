@@ -197,7 +197,7 @@ func ours(dir string) (cmd, env []string, err error) {
 // ourMB is small in a soak: the cache must be full before memory can be flat.
 func ourMB() int {
 	if *tests == "soak" {
-		return 32
+		return 8
 	}
 	return cacheMB
 }
