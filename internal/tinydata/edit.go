@@ -36,7 +36,20 @@ func (e *Edit) Run(r io.Reader, w io.Writer) error {
 	if e.Kind == '.' || e.Kind == '&' {
 		e.ttl = ttlNS
 	}
-	in, out := bufio.NewReaderSize(r, 1<<16), bufio.NewWriterSize(w, 1<<16)
+	in := bufio.NewReaderSize(r, 1<<16)
+	// 1.05 wrote when 1024 bytes had come together, and nothing of the rest
+	// when it refused: what data.new is then is to be seen.
+	const chunk, enough = 1 << 10, 1 << 16
+	var out []byte
+	write := func() error {
+		if len(out) == 0 {
+			return nil
+		}
+		n := (len(out) - 1) &^ (chunk - 1)
+		_, err := w.Write(out[:n])
+		out = out[:copy(out, out[n:])]
+		return err
+	}
 	p := &Parser{}
 	for {
 		line, err := in.ReadBytes('\n')
@@ -50,11 +63,13 @@ func (e *Edit) Run(r io.Reader, w io.Writer) error {
 			if line[len(line)-1] != '\n' {
 				line = append(line, '\n')
 			}
-			if _, err := out.Write(line); err != nil {
-				return &WriteError{err}
+			if out = append(out, line...); len(out) > enough {
+				if err := write(); err != nil {
+					return &WriteError{err}
+				}
 			}
 			if err := e.look(p, line); err != nil {
-				out.Flush() // what was copied stays to be seen
+				write()
 				return err
 			}
 		}
@@ -63,13 +78,14 @@ func (e *Edit) Run(r io.Reader, w io.Writer) error {
 		}
 	}
 	line, err := e.line()
-	if err == nil {
-		out.Write(line)
+	if err != nil {
+		write()
+		return err
 	}
-	if e := out.Flush(); e != nil && err == nil {
-		return &WriteError{e}
+	if _, err := w.Write(append(out, line...)); err != nil {
+		return &WriteError{err}
 	}
-	return err
+	return nil
 }
 
 // look takes in what an existing line says about the domain.
