@@ -1400,11 +1400,6 @@ func (t *task) gotKeys() {
 	need := t.need.Name[:t.need.Len]
 	for i := range r.fetched {
 		if f := &r.fetched[i]; f.typ == t.need.Type && string(f.name) == string(need) {
-			if c.msg == nil && f.open && f.m != nil {
-				// nobody has better: what is wrong with it is the reason
-				f.open, f.rejected = false, maxBogus
-				return
-			}
 			f.m, f.from, f.open = c.msg, c.from, false
 			return
 		}

@@ -99,22 +99,32 @@ func TestOwn(t *testing.T) {
 	}
 }
 
-// exceptions are the scenarios that do not pass, with the reason.
+// exceptions are the scenarios that do not pass, with the reason: the first
+// table of the section Deckard.
 func exceptions(t *testing.T) map[string]string {
-	text, err := os.ReadFile("testdata/exceptions.txt")
+	text, err := os.ReadFile(filepath.Join(testbin.Root(), "docs/scenarios.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	m := map[string]string{}
-	for _, l := range strings.Split(string(text), "\n") {
-		if l == "" || l[0] == '#' {
+	_, table, _ := strings.Cut(string(text), "## Deckard\n")
+	table = strings.TrimLeft(table, "\n")
+	for _, l := range strings.Split(table, "\n") {
+		if !strings.HasPrefix(l, "|") {
+			break // the end of the table
+		}
+		f := strings.Split(l, "|")
+		name, reason := strings.TrimSpace(f[1]), strings.TrimSpace(f[2])
+		if name == "scenario" || strings.HasPrefix(name, "---") {
 			continue
 		}
-		name, reason, _ := strings.Cut(l, " ")
-		if strings.TrimSpace(reason) == "" {
-			t.Errorf("exceptions.txt gives no reason for %s", name)
+		if reason == "" {
+			t.Errorf("scenarios.md gives no reason for %s", name)
 		}
-		m[name] = strings.TrimSpace(reason)
+		m[name] = reason
+	}
+	if len(m) == 0 {
+		t.Fatal("scenarios.md has no table")
 	}
 	return m
 }
@@ -167,19 +177,19 @@ func TestScenarios(t *testing.T) {
 		case r.Skip != "":
 			skipped++
 			if !listed {
-				t.Errorf("%s was not played (%s) and is not in exceptions.txt", name, r.Skip)
+				t.Errorf("%s was not played (%s) and is not in scenarios.md", name, r.Skip)
 			}
 		case r.Fail != "":
 			failed++
 			if must[name] {
 				t.Errorf("%s: %s (most resolvers pass this one)", name, r.Fail)
 			} else if !listed {
-				t.Errorf("%s: %s (not in exceptions.txt)", name, r.Fail)
+				t.Errorf("%s: %s (not in scenarios.md)", name, r.Fail)
 			}
 		default:
 			passed++
 			if listed {
-				t.Errorf("%s passes, although exceptions.txt says: %s", name, reason)
+				t.Errorf("%s passes, although scenarios.md says: %s", name, reason)
 			}
 		}
 		if q, n := r.left(); q+n > 0 {
@@ -188,7 +198,7 @@ func TestScenarios(t *testing.T) {
 	}
 	if *only == "" {
 		for name := range excepted {
-			t.Errorf("exceptions.txt lists %s, which does not exist", name)
+			t.Errorf("scenarios.md lists %s, which does not exist", name)
 		}
 	}
 	t.Logf("%d passed, %d failed, %d skipped", passed, failed, skipped)

@@ -84,6 +84,23 @@ func (r *run) fetch(name dnsname.Name, t dns.Type) *resolver.Message {
 	return m
 }
 
+// rejected is what was asked for again last, and why: where nobody has better,
+// that stays the reason.
+type rejected struct {
+	name dnsname.Name
+	typ  dns.Type
+	why  dnssec.Reason
+}
+
+// reason is why the data of this name were rejected; otherwise, if they were
+// not.
+func (b *rejected) reason(name dnsname.Name, t dns.Type, otherwise dnssec.Reason) dnssec.Reason {
+	if b.typ == t && b.why != dnssec.ReasonNone && dnsname.Equal(b.name, name) {
+		return b.why
+	}
+	return otherwise
+}
+
 func (r *run) want(name dnsname.Name, t dns.Type) {
 	r.need.Len = copy(r.need.Name[:], name)
 	r.need.Type = t
@@ -92,10 +109,11 @@ func (r *run) want(name dnsname.Name, t dns.Type) {
 
 // again is called when what was fetched is bogus: another server may have
 // better. It reports whether to wait for that.
-func (r *run) again(name dnsname.Name, t dns.Type) bool {
+func (r *run) again(name dnsname.Name, t dns.Type, why dnssec.Reason) bool {
 	if r.m.QType == t && dnsname.Equal(r.m.QName, name) {
 		return false
 	}
+	r.v.rejected = rejected{name, t, why}
 	if f, ok := r.f.(resolver.Rejecter); ok && f.Reject([]byte(name), t) {
 		r.want(name, t)
 	}
@@ -127,10 +145,10 @@ func (r *run) keys(name dnsname.Name, ds [][]byte, anchors []*dnssec.Key, ttl ui
 	}
 	var set dnssec.RRset
 	if m == nil || !find(&set, m.Answer, name, dns.TypeDNSKEY) {
-		if m != nil && r.again(name, dns.TypeDNSKEY) {
+		if m != nil && r.again(name, dns.TypeDNSKEY, dnssec.ReasonNoDNSKEY) {
 			return nil
 		}
-		l := r.bogus(name, dnssec.ReasonNoDNSKEY)
+		l := r.bogus(name, r.v.rejected.reason(name, dns.TypeDNSKEY, dnssec.ReasonNoDNSKEY))
 		r.step(Step{Name: name, Type: dns.TypeDNSKEY, What: "keys of the zone", Status: dnssec.Bogus, Reason: l.reason})
 		return l
 	}
@@ -147,7 +165,7 @@ func (r *run) keys(name dnsname.Name, ds [][]byte, anchors []*dnssec.Key, ttl ui
 		r.v.put(name, l, min(ttl, k.TTL))
 		return l
 	}
-	if k.Reason != dnssec.ReasonBudget && r.again(name, dns.TypeDNSKEY) {
+	if k.Reason != dnssec.ReasonBudget && r.again(name, dns.TypeDNSKEY, k.Reason) {
 		return nil
 	}
 	return r.bogus(name, k.Reason)
@@ -164,12 +182,13 @@ func (r *run) cut(parent *link, name dnsname.Name) *link {
 		return nil
 	}
 	if m == nil {
-		r.step(Step{Name: name, Type: dns.TypeDS, What: "delegation", Status: dnssec.Bogus, Reason: dnssec.ReasonUnreachable})
-		return r.bogus(name, dnssec.ReasonUnreachable)
+		why := r.v.rejected.reason(name, dns.TypeDS, dnssec.ReasonUnreachable)
+		r.step(Step{Name: name, Type: dns.TypeDS, What: "delegation", Status: dnssec.Bogus, Reason: why})
+		return r.bogus(name, why)
 	}
 	fail := func(why dnssec.Reason) *link {
 		r.step(Step{Name: name, Type: dns.TypeDS, What: "delegation", Status: dnssec.Bogus, Reason: why})
-		if why != dnssec.ReasonBudget && r.again(name, dns.TypeDS) {
+		if why != dnssec.ReasonBudget && r.again(name, dns.TypeDS, why) {
 			return nil
 		}
 		return r.bogus(name, why)

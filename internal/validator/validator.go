@@ -80,6 +80,8 @@ type Validator struct {
 	ring  []dnsname.Name // names of links in order of arrival; the oldest goes first
 	head  int
 
+	rejected rejected
+
 	ver dnssec.Verifier
 	agg *aggressive
 }
