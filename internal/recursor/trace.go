@@ -32,6 +32,10 @@ type tracer struct {
 	out   chan []byte
 	next  *tracer // waiting for its turn
 	fresh bool
+	// level is that of the question last put to a zone's servers; levels those
+	// of what was sent to each server, which what it says belongs to
+	level  int
+	levels map[netip.AddrPort]int
 }
 
 // startTrace begins an explanation, one after another.
@@ -53,6 +57,7 @@ func (w *worker) runTrace(tr *tracer) {
 	tr.start = w.now
 	tr.doc.Name, tr.doc.Type = dnsname.Name(tr.name).Text(), tr.typ.String()
 	tr.doc.Cost = map[string]uint64{}
+	tr.levels = map[netip.AddrPort]int{}
 	tr.seen = append(tr.seen, dnsname.Name(tr.name))
 	tr.doc.Before = w.entries(tr)
 	if tr.fresh {
@@ -114,6 +119,17 @@ func (w *worker) traceEvent(ev *resolver.Event) {
 		return
 	}
 	s := explain.Step{At: tr.ms(w.clock.read()), Level: ev.Level, What: word, TTL: ev.TTL, RTT: float64(ev.RTT) / 1e6, Reason: ev.Reason}
+	switch ev.Kind {
+	case resolver.EventTx, resolver.EventMinimised:
+		tr.level = ev.Level
+	case resolver.EventChoose: // follows one of those, or comes again
+		if _, again := tr.levels[ev.Server]; !again || len(tr.doc.Steps) > 0 && tr.doc.Steps[len(tr.doc.Steps)-1].Server == "" {
+			tr.levels[ev.Server] = tr.level
+		}
+	}
+	if l, ok := tr.levels[ev.Server]; ok && s.Level == 0 {
+		s.Level = l
+	}
 	if ev.Type != 0 {
 		s.Type = ev.Type.String()
 	}
