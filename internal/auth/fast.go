@@ -54,6 +54,12 @@ type fastZone struct {
 	s      zindex.Struct
 	name   []byte // of the zone
 	tails  [4]tail
+
+	// Where "*" directly below the zone stands in its chain: every proof that a
+	// name there does not exist asks for it.
+	wildAt    uint32
+	wildHas   bool
+	wildKnown bool
 }
 
 // Kinds of tails, to be doubled and increased by 1 for DO.
@@ -279,6 +285,7 @@ func (a *Answerer) fastZone(ctx uint32) *fastZone {
 func (a *Answerer) prepare(z *fastZone, ctx uint32) {
 	v := a.data.View
 	z.gen, z.ctx, z.asked, z.usable = a.data.Generation, ctx, ctx, false
+	z.wildKnown = false
 	for i := range z.tails {
 		z.tails[i].made = false
 	}
@@ -374,14 +381,15 @@ func (a *Answerer) fastProofs(msg []byte, start int, z *fastZone, exists bool, e
 	var first uint32
 	var r zindex.Record
 	for k := range 2 {
-		name := q.Name
-		if k == 1 {
-			if exists {
-				break
-			}
-			name = append(append(a.wild[:0], 1, '*'), q.Name[len(q.Name)-encloser:]...)
+		var e uint32
+		var has bool
+		switch {
+		case k == 0:
+			e, _, has = v.Chain(&z.s, q.Name)
+		case exists:
+		default:
+			e, has = a.wildcard(z, q.Name[len(q.Name)-encloser:])
 		}
-		e, _, has := v.Chain(&z.s, name)
 		if !has || k == 1 && e == first {
 			break
 		}
@@ -410,6 +418,19 @@ func (a *Answerer) fastProofs(msg []byte, start int, z *fastZone, exists bool, e
 	}
 	binary.BigEndian.PutUint16(msg[start+8:], authority)
 	return msg, true
+}
+
+// wildcard finds "*" below a name in the chain of z.
+func (a *Answerer) wildcard(z *fastZone, encloser []byte) (at uint32, has bool) {
+	apex := len(encloser) == len(z.name)
+	if apex && z.wildKnown {
+		return z.wildAt, z.wildHas
+	}
+	at, _, has = a.data.Chain(&z.s, append(append(a.wild[:0], 1, '*'), encloser...))
+	if apex {
+		z.wildAt, z.wildHas, z.wildKnown = at, has, true
+	}
+	return at, has
 }
 
 // makeTail lets the full path make a tail behind a question for a name that no
