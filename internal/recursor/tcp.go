@@ -59,7 +59,7 @@ func (s *tcpState) init() {
 // accept takes new connections, a few at a time.
 func (w *worker) accept(fd int) {
 	var sa sockaddr
-	for range batch {
+	for n := range batch {
 		c, e := acceptNow(fd, &sa)
 		if e == unix.EMFILE || e == unix.ENFILE {
 			// it would be readable again at once: give up a connection for it
@@ -68,6 +68,9 @@ func (w *worker) accept(fd int) {
 		}
 		if e != 0 {
 			return
+		}
+		if n > 0 {
+			w.freshNames() // it may have come after the round began
 		}
 		from := sa.addrPort()
 		if privileged(from.Port()) || !w.allows(from.Addr()) {

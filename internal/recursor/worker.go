@@ -334,14 +334,18 @@ func (k *knownClients) allows(a netip.Addr) bool {
 }
 
 // allows asks the list, and when it says no looks whether the folder has
-// changed this moment.
+// changed this moment, or another thread has just seen that.
 func (w *worker) allows(a netip.Addr) bool {
 	if w.who.allows(a) {
 		return true
 	}
-	if w.s.namesChanged() {
-		w.who.use(w.s.allowed.Load())
-		return w.who.allows(a)
-	}
-	return false
+	w.freshNames()
+	return w.who.allows(a)
+}
+
+// freshNames is for those who take something in the middle of a round.
+func (w *worker) freshNames() {
+	w.s.namesChanged()
+	w.s.settleNames()
+	w.useNames()
 }
