@@ -1,7 +1,6 @@
 package rpl
 
 import (
-	"container/heap"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -17,6 +16,7 @@ import (
 	"bulkhead/internal/policy"
 	"bulkhead/internal/resolver"
 	"bulkhead/internal/rpz"
+	"bulkhead/internal/virtual"
 	"bulkhead/internal/wire"
 )
 
@@ -239,26 +239,23 @@ type Player struct {
 const startTime = resolver.Time(1_767_225_600) * resolver.Second // 2026-01-01
 
 type world struct {
-	p        *Player
-	sc       *Scenario
-	cfg      *Config
-	e        *policy.Layer
-	now      resolver.Time
-	step     int
-	events   eventHeap
-	seq      int
-	clients  []*client
-	helpful  bool
-	autoAA   bool
-	hold     bool
-	held     []*upstream
-	nsNames  map[dnsname.Name]bool
-	addrs    map[dnsname.Name][]RR
-	used     map[*Step]bool
-	res      *Result
-	canceled map[resolver.Token]bool
-	check    *Step
-	checked  bool
+	virtual.Time
+	p       *Player
+	sc      *Scenario
+	cfg     *Config
+	e       *policy.Layer
+	step    int
+	clients []*client
+	helpful bool
+	autoAA  bool
+	hold    bool
+	held    []*upstream
+	nsNames map[dnsname.Name]bool
+	addrs   map[dnsname.Name][]RR
+	used    map[*Step]bool
+	res     *Result
+	check   *Step
+	checked bool
 }
 
 type client struct {
@@ -278,32 +275,6 @@ type upstream struct {
 	token resolver.Token
 }
 
-type event struct {
-	at  resolver.Time
-	seq int
-	do  func()
-}
-
-type eventHeap []event
-
-func (h eventHeap) Len() int { return len(h) }
-func (h eventHeap) Less(i, j int) bool {
-	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].seq < h[j].seq
-}
-func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *eventHeap) Push(x any)   { *h = append(*h, x.(event)) }
-func (h *eventHeap) Pop() any {
-	old := *h
-	x := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return x
-}
-
-func (w *world) after(d resolver.Time, f func()) {
-	w.seq++
-	heap.Push(&w.events, event{w.now + d, w.seq, f})
-}
-
 const roundTrip = 2 * resolver.Millisecond
 
 // SendUDP and the others make the world a resolver.Net.
@@ -315,51 +286,25 @@ func (w *world) SendTCP(to netip.AddrPort, msg []byte, token resolver.Token) boo
 	return w.send(to, msg, token, true)
 }
 
-func (w *world) Cancel(token resolver.Token) { w.canceled[token] = true }
-
 func (w *world) send(to netip.AddrPort, msg []byte, token resolver.Token, tcp bool) bool {
 	w.res.Sends++
 	raw := append([]byte(nil), msg...)
-	w.after(roundTrip/2, func() { w.serve(to.Addr(), raw, token, tcp) })
+	w.After(roundTrip/2, func() { w.serve(to.Addr(), raw, token, tcp) })
 	return true
 }
 
 func (w *world) deliver(token resolver.Token, msg []byte, delay resolver.Time) {
-	w.after(roundTrip/2+delay, func() {
-		if !w.canceled[token] {
-			w.e.Deliver(w.now, token, msg)
-		}
-	})
-}
-
-func (w *world) say(format string, args ...any) {
-	if w.p.Trace != nil {
-		fmt.Fprintf(w.p.Trace, "%9.3f ", float64(w.now-startTime)/1e9)
-		fmt.Fprintf(w.p.Trace, format+"\n", args...)
-	}
-}
-
-// Event makes the world a resolver.Events.
-func (w *world) Event(ev *resolver.Event) {
-	if w.p.Trace == nil {
-		return
-	}
-	line, ok := resolver.AppendLog(nil, ev, 0, 0, 0)
-	if !ok {
-		line = fmt.Appendf(line, "  [%d] q=%v %v %s %s %s", ev.Kind, ev.Question != nil, ev.Type,
-			resolver.AppendLogName(nil, ev.Name), ev.Server, ev.Reason)
-	}
-	w.say("%s", line)
+	w.Deliver(roundTrip/2+delay, token, msg)
 }
 
 // serve answers a question as the scripted server at an address does.
 func (w *world) serve(to netip.Addr, raw []byte, token resolver.Token, tcp bool) {
-	if w.canceled[token] {
+	if w.Cancelled(token) {
 		return
 	}
 	q, err := parseMessage(raw)
 	if err != nil || q.question == nil {
-		w.say("unparsable question")
+		w.Say("unparsable question")
 		return
 	}
 	u := &upstream{q, raw, to, tcp, token}
@@ -378,28 +323,28 @@ func (w *world) serve(to netip.Addr, raw []byte, token resolver.Token, tcp bool)
 		e = w.oneShot(q)
 	}
 	if e != nil {
-		w.say("> %v %v to %v: entry at line %d", q.question.Name, q.question.Type, to, e.Line)
+		w.Say("> %v %v to %v: entry at line %d", q.question.Name, q.question.Type, to, e.Line)
 		w.reply(e, u)
 		return
 	}
 	if w.hold {
-		w.say("> %v %v to %v: held", q.question.Name, q.question.Type, to)
+		w.Say("> %v %v to %v: held", q.question.Name, q.question.Type, to)
 		w.held = append(w.held, u)
 		return
 	}
 	if w.helpful {
 		if rrs, more, ok := w.glue(q); ok {
-			w.say("> %v %v to %v: known glue", q.question.Name, q.question.Type, to)
+			w.Say("> %v %v to %v: known glue", q.question.Name, q.question.Type, to)
 			w.deliver(token, build(q.id, 0x8400, 0, 0, q.question, [3][]RR{rrs, nil, more}, nil, q.edns.Present, q.edns.DO), 0)
 			return
 		}
 		if sections, flags, ok := w.referral(q, to); ok {
-			w.say("> %v %v to %v: known referral", q.question.Name, q.question.Type, to)
+			w.Say("> %v %v to %v: known referral", q.question.Name, q.question.Type, to)
 			w.deliver(token, build(q.id, flags, 0, 0, q.question, sections, nil, q.edns.Present, q.edns.DO), 0)
 			return
 		}
 	}
-	w.say("> %v %v to %v: not scripted, SERVFAIL", q.question.Name, q.question.Type, to)
+	w.Say("> %v %v to %v: not scripted, SERVFAIL", q.question.Name, q.question.Type, to)
 	w.res.Unseen = append(w.res.Unseen, fmt.Sprintf("%v %v %v", q.question.Name, q.question.Type, to))
 	w.deliver(token, build(q.id, 0x8000|q.flags&0x0110, q.opcode, dns.RCodeServFail, q.question, [3][]RR{}, nil,
 		q.edns.Present, q.edns.DO), 0)
@@ -695,53 +640,22 @@ func (w *world) query(s *Step) {
 	c.query = build(id, e.Flags&^0x8000, e.Opcode, e.RCode, e.Question, e.Sections, e.EDNS, opt, e.DO)
 	ticket := len(w.clients)
 	w.clients = append(w.clients, c)
-	w.say("STEP %d QUERY %v %v", s.Number, e.Question.Name, e.Question.Type)
+	w.Say("STEP %d QUERY %v %v", s.Number, e.Question.Name, e.Question.Type)
 	from := clientAddr
 	if s.Address != "" {
 		if a, err := netip.ParseAddr(s.Address); err == nil {
 			from = a
 		}
 	}
-	w.e.Ask(w.now, &resolver.Question{Name: []byte(e.Question.Name), Type: e.Question.Type, CD: e.Flags&0x10 != 0,
+	w.e.Ask(w.Now, &resolver.Question{Name: []byte(e.Question.Name), Type: e.Question.Type, CD: e.Flags&0x10 != 0,
 		DO: e.DO, Client: from, Ticket: uint64(ticket), Serial: uint64(ticket) + 1, TCP: c.tcp})
-}
-
-// runUntil plays what happens up to a moment, or until ok.
-func (w *world) runUntil(end resolver.Time, ok func() bool) {
-	for {
-		if ok != nil && ok() {
-			return
-		}
-		next := resolver.Time(-1)
-		if len(w.events) > 0 {
-			next = w.events[0].at
-		}
-		timer, has := w.e.NextTimer()
-		if has && (next < 0 || timer < next) {
-			if timer > end {
-				break
-			}
-			w.now = max(w.now, timer)
-			w.e.Expire(w.now)
-			continue
-		}
-		if next < 0 || next > end {
-			break
-		}
-		ev := heap.Pop(&w.events).(event)
-		w.now = max(w.now, ev.at)
-		ev.do()
-	}
-	if ok == nil {
-		w.now = max(w.now, end)
-	}
 }
 
 // patience is how long a client waits.
 const patience = 15 * resolver.Second
 
 func (w *world) checkAnswer(s *Step) string {
-	deadline := w.now + patience
+	deadline := w.Now + patience
 	problem := ""
 	for {
 		for i, c := range w.clients {
@@ -780,7 +694,7 @@ func (w *world) checkAnswer(s *Step) string {
 			return fmt.Sprintf("step %d: no question outstanding; %s", s.Number, problem)
 		}
 		before := waiting
-		w.runUntil(deadline, func() bool {
+		w.Run(deadline, func() bool {
 			n := 0
 			for _, c := range w.clients {
 				if !c.got {
@@ -824,7 +738,7 @@ func (p *Player) Play(name string, sc *Scenario) *Result {
 	var w *world
 	defer func() {
 		if w != nil && w.e != nil {
-			w.runUntil(w.now+60*resolver.Second, nil)
+			w.Run(w.Now+60*resolver.Second, nil)
 			res.questions, res.packets = w.e.InWork()
 		}
 	}()
@@ -859,7 +773,8 @@ func (p *Player) Play(name string, sc *Scenario) *Result {
 		res.Skip = "needs " + strings.Join(n, ", ")
 		return res
 	}
-	w = &world{p: p, sc: sc, cfg: cfg, now: startTime, res: res, canceled: map[resolver.Token]bool{}, used: map[*Step]bool{}}
+	w = &world{p: p, sc: sc, cfg: cfg, res: res, used: map[*Step]bool{},
+		Time: virtual.Time{Now: startTime, Origin: startTime, Trace: p.Trace}}
 	if !sc.Deckard {
 		for _, s := range sc.Steps {
 			if s.Kind == "REPLY" || s.Kind == "TIMEOUT" || s.Kind == "CHECK_OUT_QUERY" {
@@ -920,7 +835,7 @@ func (p *Player) Play(name string, sc *Scenario) *Result {
 	rc.MinTTL = number(cfg.Options["cache-min-ttl"], 0)
 	rc.MaxTTL = number(cfg.Options["cache-max-ttl"], 0)
 	if p.Validator != nil {
-		anchors, err := sc.resign(cfg, w.now.Seconds())
+		anchors, err := sc.resign(cfg, w.Now.Seconds())
 		if err != nil {
 			res.Skip = err.Error()
 			return res
@@ -931,7 +846,7 @@ func (p *Player) Play(name string, sc *Scenario) *Result {
 	}
 	var cache resolver.Cache = resolver.NewMapCache()
 	if p.NewCache != nil {
-		cache = p.NewCache(func() resolver.Time { return w.now })
+		cache = p.NewCache(func() resolver.Time { return w.Now })
 	}
 	pol := &policy.Config{}
 	for _, f := range cfg.RPZ {
@@ -960,11 +875,12 @@ func (p *Player) Play(name string, sc *Scenario) *Result {
 		pol.DNS64 = append(pol.DNS64, x)
 	}
 	w.e = policy.New(rc, pol, cache, w, w, w, rand.New(rand.NewPCG(1, uint64(len(name)))), nil)
+	w.Engine = w.e
 	if len(sc.Steps) > 0 {
 		w.step = sc.Steps[0].Number
 	}
-	w.e.Prime(w.now)
-	w.runUntil(w.now+resolver.Second/4, nil)
+	w.e.Prime(w.Now)
+	w.Run(w.Now+resolver.Second/4, nil)
 	for i, s := range sc.Steps {
 		w.step = s.Number
 		var next *Step
@@ -975,7 +891,7 @@ func (p *Player) Play(name string, sc *Scenario) *Result {
 		case "QUERY":
 			if !w.hold {
 				// what goes on behind the answers before comes to its end
-				w.runUntil(w.now+50*resolver.Millisecond, nil)
+				w.Run(w.Now+50*resolver.Millisecond, nil)
 			}
 			if s.Entry == nil || s.Entry.Question == nil && !s.Entry.IsHex {
 				res.Skip = "question without a question"
@@ -994,10 +910,10 @@ func (p *Player) Play(name string, sc *Scenario) *Result {
 			if next != nil && sc.Deckard && next.Kind == "CHECK_ANSWER" && !s.Entry.IsHex {
 				// servers answer by the step of the question
 				c := w.clients[len(w.clients)-1]
-				w.runUntil(w.now+resolver.Second, func() bool { return c.got })
+				w.Run(w.Now+resolver.Second, func() bool { return c.got })
 			}
 			if next != nil && (next.Kind == "QUERY" || next.Kind == "TIME_PASSES") {
-				w.runUntil(w.now+100*resolver.Millisecond, nil)
+				w.Run(w.Now+100*resolver.Millisecond, nil)
 			}
 		case "CHECK_ANSWER":
 			if sc.snoops(i) {
@@ -1008,7 +924,7 @@ func (p *Player) Play(name string, sc *Scenario) *Result {
 				return res
 			}
 		case "TIME_PASSES":
-			w.runUntil(w.now+resolver.Time(s.Elapse*1e9), nil)
+			w.Run(w.Now+resolver.Time(s.Elapse*1e9), nil)
 		case "CHECK_OUT_QUERY":
 			if sc.Deckard {
 				continue
@@ -1026,7 +942,7 @@ func (p *Player) Play(name string, sc *Scenario) *Result {
 					}
 				}
 			}
-			w.runUntil(w.now+6*resolver.Second, func() bool { return w.checked })
+			w.Run(w.Now+6*resolver.Second, func() bool { return w.checked })
 			if !w.checked {
 				res.Fail = fmt.Sprintf("step %d: no such question was sent", s.Number)
 				return res
@@ -1038,10 +954,10 @@ func (p *Player) Play(name string, sc *Scenario) *Result {
 		case "REPLY":
 			if sc.Deckard {
 				// given once, to the question that meets it
-				w.runUntil(w.now+2*resolver.Second, func() bool { return w.used[s] })
+				w.Run(w.Now+2*resolver.Second, func() bool { return w.used[s] })
 				continue
 			}
-			w.runUntil(w.now+6*resolver.Second, func() bool { return len(w.held) > 0 })
+			w.Run(w.Now+6*resolver.Second, func() bool { return len(w.held) > 0 })
 			if len(w.held) == 0 {
 				res.Fail = fmt.Sprintf("step %d: nothing to reply to", s.Number)
 				return res
@@ -1065,7 +981,7 @@ func (p *Player) Play(name string, sc *Scenario) *Result {
 			}
 		case "NOTHING":
 		case "TRAFFIC":
-			w.runUntil(w.now+200*resolver.Millisecond, nil)
+			w.Run(w.Now+200*resolver.Millisecond, nil)
 		default:
 			res.Skip = "step " + s.Kind
 			return res

@@ -21,7 +21,7 @@ func newSmall(r *run, seed uint64) *small {
 	return &small{c: cache.New(make([]byte, smallSize), [2]uint64{seed, ^seed}, 0), r: r}
 }
 
-func (s *small) now() uint32 { return uint32(s.r.now.Seconds()) }
+func (s *small) now() uint32 { return uint32(s.r.Now.Seconds()) }
 
 // Get implements resolver.Cache.
 func (s *small) Get(e *resolver.Entry, kind resolver.Kind, t dns.Type, name []byte) bool {

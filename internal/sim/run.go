@@ -2,7 +2,6 @@ package sim
 
 import (
 	"bytes"
-	"container/heap"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -14,6 +13,7 @@ import (
 	"bulkhead/internal/dnsname"
 	"bulkhead/internal/rdata"
 	"bulkhead/internal/resolver"
+	"bulkhead/internal/virtual"
 	"bulkhead/internal/wire"
 )
 
@@ -27,16 +27,13 @@ type Stats struct {
 }
 
 type run struct {
-	w      *world
-	e      *resolver.Engine
-	cache  *resolver.MapCache
-	now    resolver.Time
-	events events
-	seq    int
-	gone   map[resolver.Token]bool
-	sends  int
-	stats  *Stats
-	err    error
+	virtual.Time
+	w     *world
+	e     *resolver.Engine
+	cache *resolver.MapCache
+	sends int
+	stats *Stats
+	err   error
 
 	waiting map[uint64]*asked
 	ticket  uint64
@@ -53,39 +50,14 @@ type asked struct {
 	wasMoved bool
 }
 
-type event struct {
-	at  resolver.Time
-	seq int
-	f   func()
-}
-
-type events []event
-
-func (h events) Len() int { return len(h) }
-func (h events) Less(i, j int) bool {
-	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].seq < h[j].seq
-}
-func (h events) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *events) Push(x any)   { *h = append(*h, x.(event)) }
-func (h *events) Pop() any {
-	o := *h
-	x := o[len(o)-1]
-	*h = o[:len(o)-1]
-	return x
-}
-
-func (r *run) after(d resolver.Time, f func()) {
-	r.seq++
-	heap.Push(&r.events, event{r.now + d, r.seq, f})
-}
-
 func (r *run) fail(format string, args ...any) {
 	if r.err == nil {
 		r.err = fmt.Errorf(format, args...)
+		r.Halt = true
 	}
 }
 
-// SendUDP, SendTCP, Cancel: the network.
+// SendUDP and SendTCP make a run a resolver.Net.
 func (r *run) SendUDP(to netip.AddrPort, msg []byte, token resolver.Token) bool {
 	return r.send(to, msg, token, false)
 }
@@ -93,8 +65,6 @@ func (r *run) SendUDP(to netip.AddrPort, msg []byte, token resolver.Token) bool 
 func (r *run) SendTCP(to netip.AddrPort, msg []byte, token resolver.Token) bool {
 	return r.send(to, msg, token, true)
 }
-
-func (r *run) Cancel(token resolver.Token) { r.gone[token] = true }
 
 func (r *run) send(to netip.AddrPort, msg []byte, token resolver.Token, tcp bool) bool {
 	r.sends++
@@ -109,7 +79,7 @@ func (r *run) send(to netip.AddrPort, msg []byte, token resolver.Token, tcp bool
 	if Trace != nil {
 		c, _ := wire.Parse(msg)
 		name, typ, _, _ := c.Question(nil)
-		fmt.Fprintf(Trace, "%10.3f > %d %v %v to %v (vice %d): %d replies\n", float64(r.now)/1e9-float64(r.w.start), token,
+		r.Say("> %d %v %v to %v (vice %d): %d replies", token,
 			dnsname.Name(name), typ, to.Addr(), s.vice, len(replies))
 	}
 	for _, t := range replies {
@@ -117,55 +87,12 @@ func (r *run) send(to netip.AddrPort, msg []byte, token resolver.Token, tcp bool
 		if tcp {
 			d *= 2
 		}
-		r.after(d, func() {
-			if !r.gone[token] {
-				r.e.Deliver(r.now, token, t.msg)
-			}
-		})
+		r.Deliver(d, token, t.msg)
 	}
 	if s.vice == refuses && tcp {
-		r.after(resolver.Millisecond, func() {
-			if !r.gone[token] {
-				r.e.Failed(r.now, token)
-			}
-		})
+		r.Fail(resolver.Millisecond, token)
 	}
 	return true
-}
-
-// advance plays what happens up to a moment, or until stop.
-func (r *run) advance(end resolver.Time, stop func() bool) {
-	for r.err == nil {
-		if stop != nil && stop() {
-			return
-		}
-		next, has := resolver.Time(0), false
-		if len(r.events) > 0 {
-			next, has = r.events[0].at, true
-		}
-		if at, ok := r.e.NextTimer(); ok && (!has || at < next) {
-			if at > end {
-				break
-			}
-			r.set(max(r.now, at))
-			r.e.Expire(r.now)
-			continue
-		}
-		if !has || next > end {
-			break
-		}
-		ev := heap.Pop(&r.events).(event)
-		r.set(max(r.now, ev.at))
-		ev.f()
-	}
-	if stop == nil {
-		r.set(max(r.now, end))
-	}
-}
-
-func (r *run) set(now resolver.Time) {
-	r.now = now
-	r.w.now = now.Seconds() - r.w.start
 }
 
 // Done judges an answer.
@@ -344,23 +271,16 @@ func (w *world) question() (dnsname.Name, dns.Type) {
 // Trace shows what happens, if it is not nil.
 var Trace io.Writer
 
-// Event makes a run a resolver.Events.
-func (r *run) Event(ev *resolver.Event) {
-	line, ok := resolver.AppendLog(nil, ev, 0, 0, 0)
-	if !ok {
-		line = fmt.Appendf(nil, "  [%d] %v %s %s %s", ev.Kind, ev.Type, resolver.AppendLogName(nil, ev.Name), ev.Server, ev.Reason)
-	}
-	fmt.Fprintf(Trace, "%10.3f %s\n", float64(r.now)/1e9-float64(r.w.start), line)
-}
-
 // Run plays one seed; the error says what did not hold.
 func Run(seed uint64, stats *Stats) (err error) {
 	w := newWorld(seed)
 	stats.Zones += len(w.zones)
 	stats.Servers += len(w.servers)
-	r := &run{w: w, cache: resolver.NewMapCache(), now: 1_700_000_000 * resolver.Second, gone: map[resolver.Token]bool{},
-		stats: stats, waiting: map[uint64]*asked{}}
-	w.start = r.now.Seconds()
+	r := &run{w: w, cache: resolver.NewMapCache(), stats: stats, waiting: map[uint64]*asked{}}
+	r.Now = 1_700_000_000 * resolver.Second
+	r.Origin, r.Trace = r.Now, Trace
+	w.start = r.Now.Seconds()
+	r.Moved = func() { w.now = r.Now.Seconds() - w.start }
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
@@ -383,7 +303,8 @@ func Run(seed uint64, stats *Stats) (err error) {
 		c = newSmall(r, seed)
 	}
 	r.e = resolver.New(cfg, c, r, r, ev, rand.New(rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(seed >> 24), 1})))
-	r.e.Prime(r.now)
+	r.Engine = r.e
+	r.e.Prime(r.Now)
 	rounds := 12 + w.pick(20)
 	for i := range rounds {
 		n := 1
@@ -403,10 +324,10 @@ func Run(seed uint64, stats *Stats) (err error) {
 			if Trace != nil {
 				fmt.Fprintf(Trace, "ask %v %v healthy=%v\n", name, typ, k.healthy)
 			}
-			r.e.Ask(r.now, &resolver.Question{Name: []byte(name), Type: typ, Ticket: r.ticket})
+			r.e.Ask(r.Now, &resolver.Question{Name: []byte(name), Type: typ, Ticket: r.ticket})
 		}
-		limit := r.now + resolver.DefaultLimits.Time + resolver.Second
-		r.advance(limit, func() bool {
+		limit := r.Now + resolver.DefaultLimits.Time + resolver.Second
+		r.Run(limit, func() bool {
 			for _, k := range r.waiting {
 				if !k.done {
 					return false
@@ -434,10 +355,10 @@ func Run(seed uint64, stats *Stats) (err error) {
 			}
 		}
 		if w.odds(3) {
-			r.advance(r.now+resolver.Time(w.pick(4000))*resolver.Second, nil)
+			r.Run(r.Now+resolver.Time(w.pick(4000))*resolver.Second, nil)
 		}
 	}
-	r.advance(r.now+60*resolver.Second, nil)
+	r.Run(r.Now+60*resolver.Second, nil)
 	if q, p := r.e.InWork(); q+p > 0 {
 		r.fail("%d questions and %d packets are left behind", q, p)
 	}
