@@ -234,10 +234,10 @@ func (a *Answerer) authority(p *place, ctx uint32) {
 // dynamicAuthority is what the index does beforehand when nothing depends on
 // time and client: from the name upwards to the nearest zone, then the highest
 // cut below that. The loop ends at the root; no name has more structural
-// ancestors than labels.
+// ancestors than labels, whatever a damaged index says.
 func (a *Answerer) dynamicAuthority(ctx uint32) (zone, stop uint32) {
 	nearest := uint32(0)
-	for ; ctx != 0; ctx = a.data.Struct(ctx).Parent {
+	for n := 0; ctx != 0 && n <= dns.MaxLabels; n, ctx = n+1, a.data.Struct(ctx).Parent {
 		s := a.data.Struct(ctx)
 		ns, soa, dname := a.structure(&s)
 		if ns && soa {

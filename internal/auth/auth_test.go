@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"bulkhead/internal/content"
 	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
+	"bulkhead/internal/dnssec"
 	"bulkhead/internal/testbin"
 	"bulkhead/internal/tinydata"
 	"bulkhead/internal/wire"
@@ -399,6 +401,88 @@ func FuzzAnswer(f *testing.F) {
 		}
 		text(t, msg)
 	})
+}
+
+// FuzzIndex damages an index behind its header, whose checksum Open looks at:
+// a question may panic, as the server expects of faults in the data (package
+// server), but it comes to an end and no answer is longer than allowed.
+func FuzzIndex(f *testing.F) {
+	text := sign(f, "%in:127\n"+sample+"+l.z.test:192.0.2.1:::in\n+x.t.z.test:192.0.2.1:0:4100000000000000\n&g.z.test::ns.z.test:60::in\n", "z.test", bySignNSEC3, dnssec.NSEC3Params{})
+	var m testbin.Memory
+	w := cdb.NewWriter(&m)
+	if _, err := tinydata.Compile(strings.NewReader(text), w, 1, tinydata.Watch{}); err != nil || w.Finish() != nil {
+		f.Fatal(err)
+	}
+	id := zindex.Identity{Size: uint64(len(m.B))}
+	good, err := zindex.Build(m.B, id)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(uint32(200), []byte{1, 2, 3, 4}, "www.z.test", uint16(1))
+	f.Add(uint32(5000), []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, "x.nx.z.test", uint16(1))
+	f.Fuzz(func(t *testing.T, at uint32, change []byte, name string, typ uint16) {
+		const header = 128
+		idx := bytes.Clone(good)
+		for i, c := range change {
+			idx[header+(int(at)+i)%(len(idx)-header)] ^= c
+		}
+		d, err := NewData(m.B, idx, id)
+		if err != nil {
+			return
+		}
+		n, err := dnsname.ParseDot(name)
+		if err != nil {
+			return
+		}
+		var a Answerer
+		q := question(t, "z.test", dns.Type(typ))
+		q.QName, q.Name, q.DO = []byte(n), dnsname.Lower([]byte(n)), true
+		defer func() {
+			if r := recover(); r != nil {
+				if _, ok := r.(runtime.Error); !ok {
+					panic(r)
+				}
+			}
+		}()
+		if msg, _ := a.Answer(nil, d, q); len(msg) > q.Limit {
+			t.Fatalf("%d bytes", len(msg))
+		}
+	})
+}
+
+// Each single byte of an index that is wrong, likewise.
+func TestDamagedIndex(t *testing.T) {
+	r := rand.New(rand.NewPCG(21, 22))
+	d := compile(t, sign(t, "%in:127\n"+sample+"+l.z.test:192.0.2.1:::in\n&g.z.test::ns.z.test:60::in\n", "z.test", bySignNSEC, dnssec.NSEC3Params{}))
+	good, err := zindex.Build(d.CDB(), zindex.Identity{Size: uint64(len(d.CDB()))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var a Answerer
+	for range 10000 {
+		idx := bytes.Clone(good)
+		for range 1 + r.IntN(4) {
+			idx[128+r.IntN(len(idx)-128)] ^= byte(1 << r.IntN(8))
+		}
+		bad, err := NewData(d.CDB(), idx, zindex.Identity{})
+		if err != nil {
+			continue
+		}
+		func() {
+			defer func() {
+				if x := recover(); x != nil {
+					if _, ok := x.(runtime.Error); !ok {
+						panic(x)
+					}
+				}
+			}()
+			q := question(t, randomName(r), dns.TypeA)
+			q.DO = r.IntN(2) == 0
+			if msg, _ := a.Answer(nil, bad, q); len(msg) > q.Limit {
+				t.Errorf("%d bytes", len(msg))
+			}
+		}()
+	}
 }
 
 type fuzzProgram struct {
