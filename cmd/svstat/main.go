@@ -4,6 +4,7 @@
 package main
 
 import (
+	"strings"
 	"syscall"
 
 	"bulkhead/internal/errtext"
@@ -20,18 +21,31 @@ const (
 	classic form = iota // 0.76's line
 	verbose             // and what is known beyond it
 	asJSON              // one object a line
+	asWords             // the values that -o names, in their order
 )
+
+const usage = "svstat [ -v | -j | -o field,... ] dir ..."
 
 func main() { prog.Main("svstat", run) }
 
 func run(args []string) error {
-	f := classic
+	f, fields := classic, []string(nil)
 	if len(args) > 0 {
 		switch args[0] {
 		case "-v", "--verbose":
 			f, args = verbose, args[1:]
 		case "-j", "--json":
 			f, args = asJSON, args[1:]
+		case "-o":
+			if len(args) < 2 {
+				return prog.Usage(usage)
+			}
+			f, fields, args = asWords, strings.Split(args[1], ","), args[2:]
+			for _, name := range fields {
+				if _, ok := new(svstatus.Status).AppendField(nil, name, false, 0); !ok {
+					return prog.Usage(usage)
+				}
+			}
 		}
 	}
 	v, err := svdir.NewVisitor()
@@ -40,7 +54,7 @@ func run(args []string) error {
 	}
 	var out []byte
 	for _, dir := range args {
-		out = show(out[:0], f, dir)
+		out = show(out[:0], f, fields, dir)
 		if err := posix.WriteAll(1, append(out, '\n')); err != nil {
 			return prog.Exit(prog.ExitTemporary)
 		}
@@ -52,7 +66,7 @@ func run(args []string) error {
 }
 
 // show appends the line of one service.
-func show(out []byte, f form, dir string) []byte {
+func show(out []byte, f form, fields []string, dir string) []byte {
 	read := svdir.ReadState
 	if f == classic {
 		read = svdir.ReadStatus // what scripts see is the classic file alone
@@ -63,6 +77,15 @@ func show(out []byte, f form, dir string) []byte {
 			return svstatus.AppendJSONError(out, dir, problem)
 		}
 		return s.AppendJSON(out, dir, down, svdir.Now())
+	}
+	if f == asWords && problem == "" {
+		for i, name := range fields {
+			if i > 0 {
+				out = append(out, ' ')
+			}
+			out, _ = s.AppendField(out, name, down, svdir.Now())
+		}
+		return out
 	}
 	out = append(append(out, dir...), ": "...)
 	switch {

@@ -52,13 +52,18 @@ func (c *config) readAfterDeath(m *supervisor.Config) {
 }
 
 // downSignal is what svc -d sends: down-signal has a number or name.
-func (c *config) downSignal() syscall.Signal {
-	if text, ok := word("down-signal"); ok {
+func (c *config) downSignal() syscall.Signal { return signalFile("down-signal", syscall.SIGTERM) }
+
+// reloadSignal is what svc -h sends.
+func (c *config) reloadSignal() syscall.Signal { return signalFile("reload-signal", syscall.SIGHUP) }
+
+func signalFile(file string, def syscall.Signal) syscall.Signal {
+	if text, ok := word(file); ok {
 		if n := svstatus.ParseSignal(string(text)); n > 0 {
 			return syscall.Signal(n)
 		}
 	}
-	return syscall.SIGTERM
+	return def
 }
 
 // killTimeout is how long ./run may take to end after svc -d; 0 is for ever.

@@ -258,8 +258,14 @@ func (s *Service) died(d supervisor.Death) {
 	}
 	s.cfg.readAfterDeath(&s.machine.Config)
 	d.Lived = int((s.now() - s.begun) / time.Second)
+	pid := s.pid
 	s.pid = 0
 	s.diedAt, s.readyAt = label(), svstatus.Label{}
+	what := "exit"
+	if d.Kind == svstatus.Killed {
+		what = "killed"
+	}
+	s.tell(what, pid, int(d.Code))
 	s.event(supervisor.Died, d)
 }
 
@@ -345,6 +351,8 @@ func (s *Service) perform(actions []supervisor.Action) {
 			s.touch()
 		case supervisor.SendDown:
 			s.kill(s.cfg.downSignal(), s.machine.Group)
+		case supervisor.SendHup:
+			s.kill(s.cfg.reloadSignal(), s.machine.Group)
 		case supervisor.SendKill:
 			s.kill(syscall.SIGKILL, s.machine.Group)
 		case supervisor.RunFinish:
@@ -443,6 +451,7 @@ func (s *Service) start() {
 	s.begun = s.now()
 	s.unborn = pid == 0
 	s.writeStatus()
+	s.tell("start", pid, 0)
 	s.pause()
 }
 
@@ -464,6 +473,20 @@ func (s *Service) runFinish() {
 		return
 	}
 	s.finishPID = pid
+}
+
+// tell runs ./notify, if there is one, as daemontools-encore does: with "run",
+// what happened, the process id and the exit code or signal. Nothing waits for
+// it.
+func (s *Service) tell(what string, pid, code int) {
+	const xOK = 1 // X_OK of unistd.h
+	if syscall.Access("notify", xOK) != nil {
+		return
+	}
+	argv := []string{"./notify", "run", what, posix.Itoa(pid), posix.Itoa(code)}
+	if _, err := posix.ForkExec("./notify", argv, &syscall.ProcAttr{Env: s.env, Files: []uintptr{0, 1, 2}}); err != nil {
+		prog.Warn("unable to start "+s.dir+"/notify", err)
+	}
 }
 
 // writeStatus replaces the state file, then the status file, which readers

@@ -274,6 +274,49 @@ func (s *Status) AppendJSON(b []byte, dir string, down bool, now uint64) []byte 
 	return append(b, '}')
 }
 
+// Fields are what svstat -o can be asked for.
+var Fields = []string{"up", "pid", "seconds", "normallyup", "wantedup", "paused", "state", "ready", "starts", "exitcode", "signal"}
+
+// AppendField appends one value for svstat -o: a number, a word, true or false;
+// -1 for what is not known or has not happened. ok is false for a name that is
+// none of Fields.
+func (s *Status) AppendField(b []byte, field string, down bool, now uint64) (out []byte, ok bool) {
+	death := func(kind uint8) []byte {
+		if s.Death != kind {
+			return append(b, "-1"...)
+		}
+		return appendUint(b, uint64(s.Code))
+	}
+	switch field {
+	case "up":
+		return appendBool(b, s.PID != 0), true
+	case "pid":
+		if s.PID == 0 {
+			return append(b, "-1"...), true
+		}
+		return appendUint(b, uint64(s.PID)), true
+	case "seconds":
+		return appendUint(b, Age(s.Stamp, now)), true
+	case "normallyup":
+		return appendBool(b, !down), true
+	case "wantedup":
+		return appendBool(b, s.Want == 'u'), true
+	case "paused":
+		return appendBool(b, s.Paused && s.PID != 0), true
+	case "state":
+		return append(b, s.State.String()...), true
+	case "ready":
+		return appendBool(b, s.Ready), true
+	case "starts":
+		return appendUint(b, uint64(s.Starts)), true
+	case "exitcode":
+		return death(Exited), true
+	case "signal":
+		return death(Killed), true
+	}
+	return b, false
+}
+
 // AppendJSONError appends the object of a directory that gave no status.
 func AppendJSONError(b []byte, dir, problem string) []byte {
 	b = appendString(append(b, `{"service":`...), dir)
