@@ -2,6 +2,7 @@ package axfrget
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"net/netip"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"bulkhead/internal/dnsname"
 	"bulkhead/internal/prog"
 	"bulkhead/internal/stub"
+	"bulkhead/internal/tsig"
 	"bulkhead/internal/ucspi"
 )
 
@@ -35,6 +37,8 @@ const (
 type Conn struct {
 	ID      uint16    // of queries
 	Until   time.Time // the end of all patience, if not zero
+	Key     *tsig.Key // signs queries, and answers must be signed with it; nil: none
+	signed  *tsig.Exchange
 	in, out int
 	r       *bufio.Reader
 	buf     [dns.MaxMessage]byte
@@ -98,6 +102,11 @@ func (c *Conn) Ask(zone dnsname.Name, t dns.Type) ([]byte, error) {
 // Exchange sends a query with its length prefix and gives the first message of
 // the answer.
 func (c *Conn) Exchange(b []byte) ([]byte, error) {
+	if c.Key != nil {
+		var msg []byte
+		msg, c.signed = c.Key.Sign(bytes.Clone(b[2:]), time.Now().Unix())
+		b = append(binary.BigEndian.AppendUint16(nil, uint16(len(msg))), msg...)
+	}
 	for len(b) > 0 {
 		if err := c.wait(c.out, unix.POLLOUT); err != nil {
 			return nil, prog.Fatal(cantWrite, err)
@@ -120,7 +129,23 @@ func (c *Conn) Receive() ([]byte, error) {
 		return nil, err
 	}
 	msg := c.buf[:binary.BigEndian.Uint16(c.buf[:2])]
-	return msg, c.fill(msg)
+	if err := c.fill(msg); err != nil || c.signed == nil {
+		return msg, err
+	}
+	msg, err := c.signed.Check(msg, time.Now().Unix())
+	if err != nil {
+		return nil, prog.Fatal(cantParse, err)
+	}
+	return msg, nil
+}
+
+// Complete is to be called after the last message of an answer: with a key it
+// must have been signed (RFC 8945, section 5.3.1).
+func (c *Conn) Complete() error {
+	if c.signed != nil && !c.signed.Complete() {
+		return prog.Fatal(cantParse, tsig.ErrUnsigned)
+	}
+	return nil
 }
 
 // fill reads exactly len(b) bytes; a connection that ends before is as bad as

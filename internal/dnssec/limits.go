@@ -9,6 +9,7 @@ package dnssec
 //	              here  unbound 1.19.1+      BIND 9.18.24+   pdns-recursor 5   sdns
 //	sigs/RRset       8  8 MAX_VALIDATE_RRSIGS              -  2 max_rrsigs_per_record  8
 //	sigs/question   64  16 pauses of 8 each   16 per fetch   30                        32
+//	failed/RRset     2  8                      1              2                        -
 //	failed/question  8  8                      1 per fetch    -                        -
 //	keys, one tag    4  any                    any            2 max_dnskeys            -
 //	DS/delegation    8  4 failed matches       -              8 max_ds_per_zone        -
@@ -18,7 +19,8 @@ package dnssec
 const (
 	MaxSigsPerRRset    = 8   // signatures tried on one RRset
 	MaxSigsPerQuestion = 64  // a chain of 10 aliases through as many cold zones takes 40
-	MaxBadSigs         = 8   // tried in vain, per question; honest zones have key tag collisions at most
+	MaxBadPerRRset     = 2   // tried in vain on one RRset; honest zones have one collision of key tags at most
+	MaxBadSigs         = 8   // tried in vain, per question: several servers may give bad answers
 	MaxKeysPerTag      = 4   // keys of one tag and algorithm tried on one signature
 	MaxKeysPerZone     = 64  // DNSKEY records read; the largest honest RRsets seen have about 12
 	MaxDSPerZone       = 8   // DS records compared with keys

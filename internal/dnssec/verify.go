@@ -62,7 +62,7 @@ func (v *Verifier) Verify(set *RRset, zone dnsname.Name, keys []*Key, now uint32
 	if dnsname.IsWildcard(set.Name) {
 		owner-- // RFC 4034, section 3.1.3: neither root nor wildcard count
 	}
-	tried, canonical := 0, false
+	tried, bad, canonical := 0, 0, false
 	for _, data := range set.Sigs {
 		s, ok := ParseRRSIG(data)
 		if !ok || s.Covered != set.Type {
@@ -98,7 +98,7 @@ func (v *Verifier) Verify(set *RRset, zone dnsname.Name, keys []*Key, now uint32
 				fail(9, ReasonTooMany, &s)
 				break
 			}
-			if tried++; tried > MaxSigsPerRRset {
+			if tried++; tried > MaxSigsPerRRset || bad == MaxBadPerRRset {
 				return Verdict{Status: Bogus, Reason: ReasonTooMany}
 			}
 			if b.BadSigs == 0 || !pay(&b.Sigs, 1) {
@@ -118,6 +118,7 @@ func (v *Verifier) Verify(set *RRset, zone dnsname.Name, keys []*Key, now uint32
 				}
 			}
 			b.BadSigs--
+			bad++
 			fail(8, ReasonBadSignature, &s)
 		}
 		if same == 0 {

@@ -130,8 +130,8 @@ func Read(text []byte, file string, anchors []dnssec.Anchor, policy dnssec.Polic
 						Rank: resolver.RankAuthAuthority, TTL: nsec.TTL, Proof: proof}})
 				}
 			}
-		case k.t == dns.TypeDS && fresh:
-			z.Entries = append(z.Entries, Entry{k.name, resolver.Entry{Kind: resolver.KindRRset, Type: dns.TypeDS,
+		case (k.t == dns.TypeDS || k.t == dns.TypeDNSKEY && k.name == dnsname.Root) && fresh:
+			z.Entries = append(z.Entries, Entry{k.name, resolver.Entry{Kind: resolver.KindRRset, Type: k.t,
 				Rank: resolver.RankAuthAnswer, TTL: s.TTL, Records: s.Records, Sigs: s.Sigs}})
 		}
 	}

@@ -112,6 +112,8 @@ var algorithms = map[string][3]string{ // bind, ldns, knot
 	"8": {"RSASHA256", "RSASHA256", "rsasha256"}, "10": {"RSASHA512", "RSASHA512", "rsasha512"},
 	"13": {"ECDSAP256SHA256", "ECDSAP256SHA256", "ecdsap256sha256"}, "14": {"ECDSAP384SHA384", "ECDSAP384SHA384", "ecdsap384sha384"},
 	"15": {"ED25519", "ED25519", "ed25519"}, "16": {"ED448", "ED448", "ed448"},
+	// insecure by default (RFC 9905); the dnscache of this test has VALIDATE_SHA1
+	"5": {"RSASHA1", "RSASHA1", "rsasha1"}, "7": {"NSEC3RSASHA1", "RSASHA1_NSEC3", "rsasha1-nsec3-sha1"},
 }
 
 // sign makes the files of one zone and gives its DS.
@@ -132,14 +134,15 @@ func (l *lab) sign(z *signed, text string) {
 	}
 	stamp := func(t time.Time) string { return t.UTC().Format("20060102150405") }
 	size := []string{}
-	if z.alg == "8" || z.alg == "10" {
+	if strings.HasPrefix(names[0], "RSA") || z.alg == "7" {
 		size = []string{"-b", "1024"}
 	}
 	switch z.tool {
 	case "bind":
 		gen := func(extra ...string) string {
 			args := append([]string{"usr/bin/dnssec-keygen", "-q", "-a", names[0]}, size...)
-			return strings.TrimSpace(l.run(dir, append(append(args, extra...), origin)...))
+			out := strings.Fields(l.run(dir, append(append(args, extra...), origin)...))
+			return out[len(out)-1] // warnings come first
 		}
 		ksk, zsk := gen("-f", "KSK"), gen()
 		args := []string{"usr/bin/dnssec-signzone", "-q", "-S", "-P", "-o", origin, "-s", stamp(begin), "-e", stamp(end), "-f", out}
@@ -231,6 +234,9 @@ func TestSameVerdictsInside(t *testing.T) {
 	for alg := range algorithms {
 		for _, how := range []string{"nsec", "nsec3", "optout"} {
 			for _, tool := range []string{"bind", "ldns", "knot"} {
+				if alg == "5" && how != "nsec" || alg == "7" && how == "nsec" {
+					continue // RFC 5155, section 2
+				}
 				zones = append(zones, &signed{name: tool + alg + how, tool: tool, alg: alg, how: how})
 			}
 		}
@@ -317,7 +323,7 @@ func TestSameVerdictsInside(t *testing.T) {
 	l.write("cache/root/servers/@", "127.1.0.1\n")
 	l.write("cache/root/ip/127", "")
 	l.write("cache/root/trust-anchors", ". IN DS "+root.ds+"\n")
-	start(append(os.Environ(), "IP=127.2.0.3", "IPSEND=0.0.0.0", "CACHESIZE=20000000", "ROOT="+dir+"/cache/root", "UID=65534", "GID=65534", "LOCALZONES=0"), filepath.Join(bin, "dnscache"))
+	start(append(os.Environ(), "IP=127.2.0.3", "IPSEND=0.0.0.0", "CACHESIZE=20000000", "ROOT="+dir+"/cache/root", "UID=65534", "GID=65534", "LOCALZONES=0", "VALIDATE_SHA1=1"), filepath.Join(bin, "dnscache"))
 
 	servers := []string{"127.2.0.3", "127.2.0.1", "127.2.0.2"}
 	alive := make([]bool, len(servers))
@@ -371,30 +377,42 @@ func TestSameVerdictsInside(t *testing.T) {
 	// delv, which validates by itself what dnscache brings with CD
 	f := strings.Fields(root.ds)
 	anchor := l.write("delv.key", fmt.Sprintf("trust-anchors { . static-ds %s %s %s \"%s\"; };\n", f[0], f[1], f[2], strings.Join(f[3:], "")))
+	delvNames, delvTypes := []string{"www.", "nothing."}, types[:1]
+	if os.Getenv("DELV_ALL") != "" { // ten minutes
+		delvNames, delvTypes = names, types
+	}
 	asked := 0
+	delvDiffers := map[string]int{}
 	for _, z := range zones {
-		for _, n := range []string{"www.", "nothing."} {
-			out, _ := func() ([]byte, error) {
-				cmd := exec.Command(testbin.Peer(t, "usr/bin/delv"), "@127.2.0.3", "-a", anchor, "+root=.", n+z.name+".", "A")
+		for _, n := range delvNames {
+			for _, ty := range delvTypes {
+				cmd := exec.Command(testbin.Peer(t, "usr/bin/delv"), "@127.2.0.3", "-a", anchor, "+root=.", n+z.name+".", ty.String())
 				cmd.Env = testbin.PeerEnv()
-				return cmd.CombinedOutput()
-			}()
-			want := "unsigned answer"
-			got := askPeer("127.2.0.3", n+z.name+".", dns.TypeA)
-			switch {
-			case strings.HasSuffix(got, " AD"):
-				want = "fully validated"
-			case got == "SERVFAIL":
-				want = "resolution failed"
-			}
-			asked++
-			// an answer that opt-out makes insecure is no failure to delv
-			if !strings.Contains(string(out), want) && !(z.how == "optout" && n == "nothing." && strings.Contains(string(out), "validated")) {
-				t.Errorf("delv about %s%s: %s; dnscache %s", n, z.name, out[:min(len(out), 300)], got)
+				out, _ := cmd.CombinedOutput()
+				got := askPeer("127.2.0.3", n+z.name+".", ty)
+				asked++
+				say := delvSays(string(out))
+				ours := "insecure"
+				switch {
+				case strings.HasSuffix(got, " AD"):
+					ours = "secure"
+				case got == "SERVFAIL":
+					ours = "bogus"
+				}
+				if say == ours {
+					continue
+				}
+				why := delvExplained(z, n, ty, say, ours)
+				if why == "" {
+					t.Errorf("delv about %s%s %v: %s; dnscache %s", n, z.name, ty, out[:min(len(out), 300)], got)
+				}
+				if delvDiffers[why]++; delvDiffers[why] <= 8 {
+					t.Logf("%s: %s%s %v: delv %s, dnscache %s", why, n, z.name, ty, say, ours)
+				}
 			}
 		}
 	}
-	t.Logf("delv agrees about %d more", asked)
+	t.Logf("delv asked %d, others: %v", asked, delvDiffers)
 	t.Logf("%d questions, %d zones: %d answered alike by %d resolvers, others %v", questions, len(zones), same, len(servers), differ)
 	if questions < 10000 {
 		t.Errorf("only %d questions", questions)
@@ -408,6 +426,32 @@ func explained(z *signed, name string, t dns.Type, got []string) string {
 	}
 	if len(got) == 3 && got[0] == got[2] {
 		return "unbound alone differs"
+	}
+	if z.how == "optout" && name == "www.deep.er.ins2." && got[0] == "NOERROR" {
+		// An unsigned delegation below names that opt-out leaves without records:
+		// NSD's answer about DS does not prove them, what was seen before does.
+		return "found with proofs of other answers"
+	}
+	return ""
+}
+
+// delvSays gives the lowest verdict of delv's output.
+func delvSays(out string) string {
+	switch {
+	case strings.Contains(out, "resolution failed"):
+		return "bogus"
+	case strings.Contains(out, "unsigned answer"):
+		return "insecure"
+	case strings.Contains(out, "fully validated"):
+		return "secure"
+	}
+	return "nothing"
+}
+
+// delvExplained names known differences between delv and dnscache.
+func delvExplained(z *signed, name string, t dns.Type, delv, ours string) string {
+	if z.how == "optout" && delv == "secure" && ours == "insecure" {
+		return "what opt-out passes over is secure to delv"
 	}
 	return ""
 }

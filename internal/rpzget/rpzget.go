@@ -24,11 +24,14 @@ import (
 	"bulkhead/internal/prog"
 	"bulkhead/internal/publish"
 	"bulkhead/internal/sandbox"
+	"bulkhead/internal/tsig"
 )
 
-const usage = "rpz-get [ -d ] dir/NN-zone server"
+const usage = "rpz-get [ -d ] [ -k keyfile ] dir/NN-zone server"
 
 const (
+	// rootFile is no policy but a copy of the root zone (RFC 8806).
+	rootFile = "root.zone"
 	// transferLimit bounds one round, so that a server that sends a byte a
 	// minute does not hold us for ever. The largest public lists, 300 megabytes,
 	// need 85 kilobytes a second.
@@ -42,28 +45,45 @@ const (
 
 // Run is the program.
 func Run(box sandbox.Decl, args []string) error {
-	o := getopt.New(args, "d")
-	stay := false
+	o := getopt.New(args, "dk:")
+	stay, keyFile := false, ""
 	for c := o.Next(); c != 0; c = o.Next() {
-		if c != 'd' {
+		switch c {
+		case 'd':
+			stay = true
+		case 'k':
+			keyFile = o.Arg
+		default:
 			return prog.Usage(usage)
 		}
-		stay = true
 	}
 	if args = o.Args(); len(args) != 2 {
 		return prog.Usage(usage)
 	}
 	g := &getter{fn: args[0], server: args[1]}
 	dir, base := filepath.Split(g.fn)
-	_, name, ok := strings.Cut(base, "-")
-	if !ok || strings.HasPrefix(base, ".") || name == "" {
-		return prog.Permanent("unable to use "+g.fn, errors.New("name is not NN-ZONE"))
-	}
 	// dnscache passes over names that begin with a dot
 	g.tmp = dir + "." + base
 	var err error
-	if g.zone, err = dnsname.ParseDot(name); err != nil {
-		return prog.Permanent("unable to use "+g.fn, err)
+	if base == rootFile {
+		g.zone = dnsname.Root
+	} else {
+		_, name, ok := strings.Cut(base, "-")
+		if !ok || strings.HasPrefix(base, ".") || name == "" {
+			return prog.Permanent("unable to use "+g.fn, errors.New("name is neither NN-ZONE nor "+rootFile))
+		}
+		if g.zone, err = dnsname.ParseDot(name); err != nil {
+			return prog.Permanent("unable to use "+g.fn, err)
+		}
+	}
+	if keyFile != "" {
+		text, err := os.ReadFile(keyFile)
+		if err != nil {
+			return prog.Fatal("unable to read "+keyFile, err)
+		}
+		if g.key, err = tsig.ParseKey(text); err != nil {
+			return prog.Permanent("unable to parse "+keyFile, err)
+		}
 	}
 	if g.addrs, err = axfrget.Lookup(g.server); err != nil {
 		return err
@@ -113,6 +133,7 @@ type getter struct {
 	zone    dnsname.Name
 	fn, tmp string
 	server  string
+	key     *tsig.Key // nil: transfers are not signed
 	addrs   []netip.AddrPort
 	have    version // of the file; no SOA: none that can be read
 }
@@ -127,13 +148,19 @@ func (g *getter) round() error {
 	// a file that can not be read is replaced
 	g.have, _ = readVersion(text, g.fn, g.zone)
 
-	conn, err := axfrget.Dial(g.addrs, g.server)
+	conn, err := g.dial(until)
 	if err != nil {
 		return err
 	}
-	conn.Until = until
-	defer func() { conn.Close() }()
+	defer func() {
+		if conn != nil {
+			conn.Close()
+		}
+	}()
 	msg, err := conn.Ask(g.zone, dns.TypeSOA)
+	if err == nil {
+		err = conn.Complete()
+	}
 	if err != nil {
 		return err
 	}
@@ -154,17 +181,24 @@ func (g *getter) round() error {
 		// RFC 1995, section 4: a server need not know how; what is left of its
 		// answer goes with the connection
 		conn.Close()
-		again, err := axfrget.Dial(g.addrs, g.server)
-		if err != nil {
+		if conn, err = g.dial(until); err != nil {
 			return err
 		}
-		conn, again.Until = again, until
 	}
 	fresh, err := g.whole(conn)
 	if err != nil {
 		return err
 	}
 	return g.publish(fresh, "whole zone")
+}
+
+func (g *getter) dial(until time.Time) (*axfrget.Conn, error) {
+	conn, err := axfrget.Dial(g.addrs, g.server)
+	if err != nil {
+		return nil, err
+	}
+	conn.Until, conn.Key = until, g.key
+	return conn, nil
 }
 
 // receive gives the messages of an answer to take, the first one being msg.
@@ -181,7 +215,7 @@ func receive(conn *axfrget.Conn, msg []byte, err error, take func(msg []byte) (b
 			return prog.Fatal("unable to parse transfer", err)
 		}
 		if done {
-			return nil
+			return conn.Complete()
 		}
 	}
 }
@@ -218,6 +252,10 @@ func (g *getter) publish(text []byte, how string) error {
 		return err
 	}
 	g.have = fresh
-	prog.Print(g.fn + ": serial " + strconv.FormatUint(uint64(fresh.serial), 10) + ", " + strconv.Itoa(rules) + " rules (" + how + ")")
+	what := strconv.Itoa(rules) + " rules"
+	if g.zone == dnsname.Root {
+		what = strconv.Itoa(rules) + " records"
+	}
+	prog.Print(g.fn + ": serial " + strconv.FormatUint(uint64(fresh.serial), 10) + ", " + what + " (" + how + ")")
 	return nil
 }

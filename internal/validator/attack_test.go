@@ -91,8 +91,8 @@ func TestKeyTrap(t *testing.T) {
 		t.Fatal(n, "keys")
 	}
 	v, sigs, _, _ := spent(w, "www.x.", dns.TypeA)
-	// DNSKEY of the root, DS, DNSKEY of x. are three; then MaxBadSigs at most.
-	if v.Sec != resolver.Bogus || sigs > 3+dnssec.MaxSigsPerRRset {
+	// DNSKEY of the root, DS, DNSKEY of x. are three; then MaxBadPerRRset at most.
+	if v.Sec != resolver.Bogus || sigs > 3+dnssec.MaxBadPerRRset {
 		t.Errorf("%v %s, %d signatures", v.Sec, v.Text, sigs)
 	}
 }
@@ -109,7 +109,7 @@ func TestSigJamLockCram(t *testing.T) {
 			s.Sigs = append(s.Sigs, bad)
 		}
 	}}, "www A 192.0.2.1")
-	if v, sigs, _, _ := spent(w, "www.x.", dns.TypeA); v.Sec != resolver.Bogus || sigs > 3+dnssec.MaxSigsPerRRset {
+	if v, sigs, _, _ := spent(w, "www.x.", dns.TypeA); v.Sec != resolver.Bogus || sigs > 3+dnssec.MaxBadPerRRset {
 		t.Errorf("SigJam: %v, %d signatures", v.Sec, sigs)
 	}
 	w, _ = under(signedtree.Options{Forge: func(z *signedtree.Zone) {
@@ -117,7 +117,7 @@ func TestSigJamLockCram(t *testing.T) {
 		dk.Data = append(sameTag(z.ZSK.Key, 40), dk.Data...)
 		z.Sign(dk)
 	}}, "www A 192.0.2.1")
-	if v, sigs, _, _ := spent(w, "www.x.", dns.TypeA); sigs > 3+dnssec.MaxKeysPerTag {
+	if v, sigs, _, _ := spent(w, "www.x.", dns.TypeA); sigs > 3+dnssec.MaxBadPerRRset {
 		t.Errorf("LockCram: %v, %d signatures", v.Sec, sigs)
 	}
 }

@@ -103,6 +103,33 @@ func TestPackets(t *testing.T) {
 	}
 }
 
+// A cold question costs no more verifications than its links have: the time of
+// one is most of what a question costs. Counted by the budget that is left.
+func TestVerifications(t *testing.T) {
+	tree := signedtree.New(testNow)
+	o := signedtree.Options{Algorithm: p256}
+	tree.Add("a.t.", o, "www A 192.0.2.1", "mail A 192.0.2.2", "cn CNAME www")
+	tree.Add("b.t.", o, "www A 192.0.2.1")
+	tree.Add("plain.t.", signedtree.Options{}, "www A 192.0.2.1")
+	tree.Add("t.", o, "a NS x", "b NS x", "plain NS x")
+	w := newWorld(tree, tree.Add(".", o, "t NS x"))
+	for _, c := range []struct {
+		name string
+		want int
+	}{
+		// keys of the root; DS and keys of t., of a.t.; the answer
+		{"www.a.t.", 6}, {"mail.a.t.", 1}, {"www.b.t.", 3}, {"cn.a.t.", 1},
+		// the proof that there is no DS; nothing below it
+		{"www.plain.t.", 1}, {"www.plain.t.", 0},
+		// SOA and the one record that denies the name and its wildcard, or two
+		{"nothing.a.t.", 3},
+	} {
+		if _, got, _, _ := spent(w, c.name, dns.TypeA); got > c.want {
+			t.Errorf("%s: %d verifications, want %d", c.name, got, c.want)
+		}
+	}
+}
+
 // One of two servers lies, once about the answer, once about keys, once about
 // DS: the other one's data are had (unbound's scenarios black_*).
 func TestOtherServer(t *testing.T) {

@@ -27,8 +27,13 @@ cat > named/named.conf <<C
 options { directory "$here/named"; listen-on { 127.0.0.11; }; listen-on-v6 { none; }; pid-file none; recursion no;
   allow-transfer { any; }; dnssec-validation no; session-keyfile "$here/named/session.key"; notify no; };
 zone "rpz.test" { type primary; file "rpz.zone"; ixfr-from-differences yes; check-names ignore; };
+key "rpz-key.test" { algorithm hmac-sha256; secret "c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IQ=="; };
+key "long-key" { algorithm hmac-sha512; secret "b3RoZXI="; };
+zone "keyed.test" { type primary; file "keyed.zone"; check-names ignore; allow-transfer { key "rpz-key.test"; key "long-key"; }; };
 controls { };
 C
+# large enough for several messages
+{ printf '$TTL 300\n@ SOA ns h 1 3600 900 604800 300\n@ NS localhost.\n'; i=0; while [ $i -lt 3000 ]; do echo "a-rather-long-name-to-fill-the-messages-$i CNAME ."; i=$((i + 1)); done; } > named/keyed.zone
 policy 1 'bad.test CNAME .' 'local.test A 192.0.2.99' '32.7.2.0.192.rpz-ip CNAME *.'
 named -g -c "$here/named/named.conf" >> servers.log 2>&1 & named=$! pids="$pids $!"
 printf '.:127.0.0.20:a\n+bad.test:192.0.2.1\n+worse.test:192.0.2.2\n+local.test:192.0.2.3\n+seven.test:192.0.2.7\n' > ours/data
@@ -48,6 +53,21 @@ until_ answers bad.test NXDOMAIN; result $? "dnscache applies it by itself"
 answers local.test "NOERROR 192.0.2.99" && answers seven.test NOERROR && answers worse.test "NOERROR 192.0.2.2"; result $? "every rule and no more"
 before=$(stat -c %i cache/rpz/10-rpz.test)
 get cache/rpz/10-rpz.test 127.0.0.11 && [ "$before" = "$(stat -c %i cache/rpz/10-rpz.test)" ]; result $? "same serial: nothing touched"
+
+# signed transfers (TSIG)
+echo 'rpz-key.test hmac-sha256 c2VjcmV0IHNlY3JldCBzZWNyZXQgc2VjcmV0IQ==' > good.key
+echo 'Long-Key HMAC-SHA512 b3RoZXI=' > long.key
+echo 'rpz-key.test hmac-sha256 b3RoZXI=' > wrong.key
+echo 'no-such-key hmac-sha256 b3RoZXI=' > none.key
+mkdir keyed
+chown 65532 keyed
+for k in good long; do
+  get -k $k.key keyed/10-keyed.test 127.0.0.11 2> key.log && grep -q ', 3000 rules' key.log; result $? "transfer with the $k key"
+  rm -f keyed/10-keyed.test
+done
+get keyed/10-keyed.test 127.0.0.11 2> key.log; [ $? = 111 ] && [ ! -e keyed/10-keyed.test ]; result $? "refused without a key"
+get -k wrong.key keyed/10-keyed.test 127.0.0.11 2> key.log; [ $? = 111 ] && grep -q 'BADSIG' key.log; result $? "a wrong secret is told"
+get -k none.key keyed/10-keyed.test 127.0.0.11 2> key.log; [ $? = 111 ] && grep -q 'BADKEY' key.log; result $? "an unknown key is told"
 
 # as a service
 setpriv --reuid 65532 --regid 65532 --clear-groups "$B/rpz-get" -d cache/rpz/10-rpz.test 127.0.0.11 2> get.log & get=$! pids="$pids $!"
