@@ -43,7 +43,7 @@ func SOA(msg []byte, zone dnsname.Name, id uint16) (serial uint32, err error) {
 // SOAData is SOA for all of the record's data.
 func SOAData(msg []byte, zone dnsname.Name, id uint16) ([]byte, error) {
 	var rd reader
-	if err := rd.start(msg, id); err != nil || binary.BigEndian.Uint16(msg[6:]) == 0 {
+	if err := rd.start(msg, id, zone); err != nil || binary.BigEndian.Uint16(msg[6:]) == 0 {
 		return nil, ErrTransfer
 	}
 	var r tinydata.Record
@@ -84,7 +84,7 @@ func (t *Receiver) Message(msg []byte, record func(r *tinydata.Record) error) (d
 	if t.done {
 		return true, ErrTransfer
 	}
-	if err := t.rd.start(msg, t.id); err != nil {
+	if err := t.rd.start(msg, t.id, t.zone); err != nil {
 		return false, err
 	}
 	var r tinydata.Record
@@ -136,8 +136,9 @@ type reader struct {
 	data  []byte
 }
 
-// start checks the header (RFC 5936, section 2.2.1) and skips the questions.
-func (rd *reader) start(msg []byte, id uint16) error {
+// start checks the header (RFC 5936, section 2.2.1). Questions may be left out,
+// as 1.05 does, but those that are there are about the zone.
+func (rd *reader) start(msg []byte, id uint16, zone dnsname.Name) error {
 	h, ok := wire.ParseHeader(msg)
 	if !ok || h.ID != id || h.Bits&wire.BitQR == 0 || h.Opcode() != dns.OpcodeQuery ||
 		h.RCode() != dns.RCodeSuccess || h.Bits&wire.BitTC != 0 {
@@ -145,8 +146,8 @@ func (rd *reader) start(msg []byte, id uint16) error {
 	}
 	rd.msg, rd.off = msg, dns.HeaderLen
 	for n := h.QDCount; n > 0; n-- {
-		off, err := wire.SkipName(msg, rd.off)
-		if err != nil || off+4 > len(msg) {
+		name, off, err := wire.AppendName(rd.name[:0], msg, rd.off)
+		if err != nil || off+4 > len(msg) || !dnsname.Equal(name, zone) {
 			return ErrTransfer
 		}
 		rd.off = off + 4

@@ -44,6 +44,22 @@ func message(id, bits uint16, rrs ...rr) []byte {
 	return m
 }
 
+// asked puts a question into a message.
+func asked(name string, m []byte) []byte {
+	n, _ := dnsname.ParseDot(name)
+	out := append(append(append([]byte(nil), m[:12]...), n...), 0, 252, 0, 1)
+	out[5] = 1
+	return append(out, m[12:]...)
+}
+
+// promised says that there are 65535 records of each section.
+func promised(m []byte) []byte {
+	for i := 6; i < 12; i++ {
+		m[i] = 0xFF
+	}
+	return m
+}
+
 const answer = wire.BitQR | wire.BitAA
 
 func TestTransfers(t *testing.T) {
@@ -68,6 +84,10 @@ func TestTransfers(t *testing.T) {
 		{"starts in another class", [][]byte{message(9, answer, rr{owner: "zone.test", t: dns.TypeSOA, class: dns.ClassCH, data: soa(7)})}, 0, false, true},
 		{"changes on the way", [][]byte{message(9, answer, start, a, rr{owner: "zone.test", t: dns.TypeSOA, data: soa(8)})}, 2, false, true},
 		{"wrong id", [][]byte{message(8, answer, start, a, start)}, 0, false, true},
+		{"another question", [][]byte{asked("other.test", message(9, answer, start, a, start))}, 0, false, true},
+		{"the question", [][]byte{asked("ZONE.test", message(9, answer, start, a, start))}, 2, true, false},
+		{"a loop of pointers", [][]byte{append(message(9, answer, start), 0xC0, 0x0C+100, 0xC0)}, 1, false, true},
+		{"many records promised", [][]byte{promised(message(9, answer, start, a, start))}, 2, true, false},
 		{"a query", [][]byte{message(9, 0, start, a, start)}, 0, false, true},
 		{"refused", [][]byte{message(9, answer|5)}, 0, false, true},
 		{"refused on the way", [][]byte{message(9, answer, start, a), message(9, answer|2)}, 2, false, true},

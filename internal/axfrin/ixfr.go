@@ -70,7 +70,7 @@ func (t *Changes) Message(msg []byte, record func(deleted bool, r *tinydata.Reco
 	if t.state == ended {
 		return true, ErrTransfer
 	}
-	if err := t.rd.start(msg, t.id); err != nil {
+	if err := t.rd.start(msg, t.id, t.zone); err != nil {
 		return false, err
 	}
 	var r tinydata.Record

@@ -50,9 +50,10 @@ func Run(args []string) error {
 	o := options{hostName: true, ident: true, verbosity: errorsOnly, identWait: 26 * time.Second,
 		wait: [2]time.Duration{2 * time.Second, 58 * time.Second}}
 	rest, err := o.parse(args)
-	if err == nil {
-		err = o.run(rest)
+	if err != nil {
+		return err // -q or not
 	}
+	err = o.run(rest)
 	if err != nil && o.verbosity == silent {
 		var e *prog.Error
 		if errors.As(err, &e) {

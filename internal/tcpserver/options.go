@@ -144,12 +144,16 @@ func ParseArgs(args []string) (*Options, error) {
 	}
 	rest := g.Args()
 	if len(rest) < 3 {
+		exit, err := prog.ExitPermanent, prog.Usage(usage)
 		if len(rest) == 2 { // the port is looked up before the program is missed
 			if _, ok := ucspi.Port(rest[1]); !ok {
-				return nil, o.noPort(rest[1])
+				exit, err = prog.ExitTemporary, o.noPort(rest[1])
 			}
 		}
-		return nil, prog.Usage(usage)
+		if o.Verbosity == silent { // other than for wrong options
+			err = prog.Exit(exit)
+		}
+		return nil, err
 	}
 	o.Host, o.Port, o.Argv = rest[0], rest[1], rest[2:]
 	return o, o.environment()

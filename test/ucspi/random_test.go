@@ -328,7 +328,7 @@ until [ -s port ]; do sleep 0.01; done; read -r port < port
 for c in 127.0.0.1 127.0.0.2 127.0.0.3 127.1.2.3; do "$2/tcpclient" -RHl0 -i $c 127.0.0.1 $port sh -c 'cat <&6'; done
 for _ in $(seq 500); do [ "$(grep -c ' end ' log)" -ge 4 ] && break; sleep 0.01; done
 kill $srv; wait $srv
-sed -e 's/ [0-9]*\( from\| status [0-9]\| [^ ]*127\)/ N\1/' -e "s/$port/PORT/g" -e 's/:[0-9]*$/:N/' -e '/status: /d' log | sort
+sed -e 's/ [0-9]*\( from\| status [0-9]\| [^ ]*127\)/ N\1/' -e 's/:[0-9]*$/:N/' -e "s/:$port /:PORT /" -e '/status: /d' log | sort
 `
 		run := func(bin string, env []string) string {
 			dir := t.TempDir()
