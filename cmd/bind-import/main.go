@@ -7,4 +7,6 @@ import (
 	"bulkhead/internal/prog"
 )
 
-func main() { prog.Main("bind-import", bindimport.Main) }
+func main() {
+	prog.Main("bind-import", func(args []string) error { return bindimport.Main(args, box) })
+}

@@ -12,6 +12,7 @@ import (
 	"bulkhead/internal/explain"
 	"bulkhead/internal/getopt"
 	"bulkhead/internal/prog"
+	"bulkhead/internal/sandbox"
 )
 
 const usage = "dnscache-explain [ -j | -s ] [ -f ] [ -d root ] name [ type ]"
@@ -53,6 +54,9 @@ func show(socket, request string, form byte, out io.Writer) error {
 		return prog.Fatal("unable to connect to "+socket, err)
 	}
 	defer k.Close()
+	if err := sandbox.Enter(box); err != nil {
+		return err
+	}
 	k.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(k, request); err != nil {
 		return prog.Fatal("unable to write to "+socket, err)

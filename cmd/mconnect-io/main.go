@@ -8,6 +8,7 @@ import (
 
 	"bulkhead/internal/crlf"
 	"bulkhead/internal/prog"
+	"bulkhead/internal/sandbox"
 )
 
 // Descriptors of the connection (UNIX Client-Server Program Interface).
@@ -17,6 +18,9 @@ func main() { prog.Main("mconnect-io", run) }
 
 func run([]string) error {
 	server, network := os.NewFile(readFD, "server"), os.NewFile(writeFD, "network")
+	if err := sandbox.Enter(box); err != nil {
+		return err
+	}
 	// The end of the input, or a server that reads no more, ends nothing: the
 	// server may still have something to say.
 	go crlf.Copy(os.Stdin.Read, network.Write, crlf.Adder{})

@@ -9,6 +9,7 @@ var box = sandbox.Decl{
 	Program: "multilog",
 	Job:     "keeps logs in directories of its own",
 	User:    true,
+	When:    "without a processor",
 	Write:   []string{"."},
 	Calls:   "ppoll fcntl fchdir lseek openat close newfstatat getdents64 fsync fchmod fchmodat renameat linkat unlinkat",
 }

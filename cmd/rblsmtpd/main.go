@@ -6,4 +6,6 @@ import (
 	"bulkhead/internal/rblsmtpd"
 )
 
-func main() { prog.Main("rblsmtpd", rblsmtpd.Run) }
+func main() {
+	prog.Main("rblsmtpd", func(args []string) error { return rblsmtpd.Run(args, box) })
+}

@@ -9,6 +9,7 @@ import (
 
 	"bulkhead/internal/posix"
 	"bulkhead/internal/prog"
+	"bulkhead/internal/sandbox"
 )
 
 // minRoom is the least length of the last argument, in bytes; the first kept
@@ -30,6 +31,9 @@ func run(args []string) error {
 	title := unsafe.Slice(unsafe.StringData(last), len(last))
 	for i := range title {
 		title[i] = '.'
+	}
+	if err := sandbox.Enter(box); err != nil {
+		return err
 	}
 	buf := make([]byte, 4096)
 	for {

@@ -12,7 +12,7 @@ func run(args []string) error {
 	if len(args) < 1 {
 		return prog.Usage("recordio program [ arg ... ]")
 	}
-	return relay.Run(args, func(pid string) (in, out relay.Filter) {
+	return relay.Run(args, box, func(pid string) (in, out relay.Filter) {
 		return &relay.Recorder{Prefix: pid + " < "}, &relay.Recorder{Prefix: pid + " > "}
 	})
 }

@@ -9,10 +9,14 @@ import (
 
 	"bulkhead/internal/labels"
 	"bulkhead/internal/prog"
+	"bulkhead/internal/sandbox"
 )
 
 func main() {
 	prog.Main("tai64n", func([]string) error {
+		if err := sandbox.Enter(box); err != nil {
+			return err
+		}
 		if labels.Stamp(os.Stdout, os.Stdin, time.Now) != nil {
 			return prog.Exit(prog.ExitTemporary)
 		}

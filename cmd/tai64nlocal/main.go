@@ -9,12 +9,17 @@ import (
 
 	"bulkhead/internal/labels"
 	"bulkhead/internal/prog"
+	"bulkhead/internal/sandbox"
 	"bulkhead/internal/zone"
 )
 
 func main() {
 	prog.Main("tai64nlocal", func([]string) error {
-		if labels.Local(os.Stdout, os.Stdin, zone.Local()) != nil {
+		local := zone.Local()
+		if err := sandbox.Enter(box); err != nil {
+			return err
+		}
+		if labels.Local(os.Stdout, os.Stdin, local) != nil {
 			return prog.Exit(prog.ExitTemporary)
 		}
 		return nil

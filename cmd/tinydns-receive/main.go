@@ -14,6 +14,7 @@ import (
 	"bulkhead/internal/makecdb"
 	"bulkhead/internal/mapfile"
 	"bulkhead/internal/prog"
+	"bulkhead/internal/sandbox"
 )
 
 func main() { prog.Main("tinydns-receive", run) }
@@ -42,14 +43,20 @@ func run(args []string) error {
 	}
 	defer os.Remove(arrives)
 	command, ok := os.LookupEnv("SSH_ORIGINAL_COMMAND")
-	var err error
-	if !ok || command == "" || command == serves {
-		err = fromStdin()
-	} else {
-		err = fromRsync(command)
+	stdin := !ok || command == "" || command == serves
+	if !stdin {
+		// rsync needs files that we know nothing of
+		if err := fromRsync(command); err != nil {
+			return err
+		}
 	}
-	if err != nil {
+	if err := sandbox.Enter(box); err != nil {
 		return err
+	}
+	if stdin {
+		if err := fromStdin(); err != nil {
+			return err
+		}
 	}
 	return accept()
 }
@@ -60,7 +67,8 @@ func fromStdin() error {
 	if err != nil {
 		return prog.Fatal("unable to create "+arrives, err)
 	}
-	n, err := io.Copy(f, io.LimitReader(os.Stdin, maxReceive+1))
+	// Write hides the file, for which io.Copy would try other system calls.
+	n, err := io.Copy(struct{ io.Writer }{f}, io.LimitReader(os.Stdin, maxReceive+1))
 	if e := f.Close(); err == nil {
 		err = e
 	}

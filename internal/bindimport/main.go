@@ -13,18 +13,19 @@ import (
 
 	"bulkhead/internal/prog"
 	"bulkhead/internal/publish"
+	"bulkhead/internal/sandbox"
 )
 
 const usage = "bind-import [ -c named.conf ] [ -o data ] [ -t tcp ] [ -r root ] [ -anybody ] [ -f ]\n" +
 	"       bind-import verify -old addr#port -new addr#port [ -c named.conf ] [ -r root ] [ -view name ] [ -from addr ] [ -json file ] [ -html file ]\n" +
 	"       bind-import shadow -old addr#port -new addr#port [ -from addr ] [ -json file ] [ -html file ] recording"
 
-// Main is the program; args are without its name.
-func Main(args []string) error {
+// Main is the program; args are without its name. box is what comparing needs.
+func Main(args []string, box sandbox.Decl) error {
 	if len(args) > 0 {
 		switch args[0] {
 		case "verify", "shadow":
-			return check(args[0], args[1:])
+			return check(args[0], args[1:], box)
 		}
 	}
 	fs := flags()
@@ -129,7 +130,7 @@ func write(fn string, f func(w *bufio.Writer) error) error {
 	return publish.File(fn, filepath.Join(filepath.Dir(fn), filepath.Base(fn)+".tmp"), f)
 }
 
-func check(kind string, args []string) error {
+func check(kind string, args []string, box sandbox.Decl) error {
 	fs := flags()
 	var o Options
 	conf(fs, &o)
@@ -152,6 +153,13 @@ func check(kind string, args []string) error {
 			return prog.Permanent("-from: not an address: "+*from, nil)
 		}
 	}
+	// reports are replaced by rename, so what is written is their folders
+	box.Write = nil
+	for _, f := range []string{*jsonFile, *pageFile} {
+		if f != "" {
+			box.Write = append(box.Write, filepath.Clean(filepath.Dir(f)))
+		}
+	}
 	if st, err := os.Stderr.Stat(); err == nil && st.Mode()&os.ModeCharDevice != 0 {
 		k.Progress = func(done, all int) { fmt.Fprintf(os.Stderr, "\r%d of %d", done, all) }
 	}
@@ -169,6 +177,9 @@ func check(kind string, args []string) error {
 				prog.Warn(n.Place+": "+n.What+" is not verified: "+n.Reason, nil)
 			}
 		}
+		if err := sandbox.Enter(box); err != nil {
+			return err
+		}
 		err = k.Run(v.Zones)
 	} else {
 		f, err := os.Open(fs.Arg(0))
@@ -176,6 +187,9 @@ func check(kind string, args []string) error {
 			return prog.Fatal("unable to open "+fs.Arg(0), err)
 		}
 		defer f.Close()
+		if err := sandbox.Enter(box); err != nil {
+			return err
+		}
 		list, skipped, err := Recorded(f)
 		if err != nil {
 			return prog.Fatal("unable to read "+fs.Arg(0), err)

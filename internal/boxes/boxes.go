@@ -7,6 +7,12 @@ import "bulkhead/internal/sandbox"
 
 // All has them by program name.
 var All = map[string]sandbox.Decl{
+	"addcr": {
+		Program: "addcr",
+		Job:     "puts CR before LF",
+		User:    true,
+		Calls:   "read write",
+	},
 	"axfr-get": {
 		Program: "axfr-get",
 		Job:     "copies a zone from its server into a file",
@@ -20,6 +26,27 @@ var All = map[string]sandbox.Decl{
 		Read:    []string{"."},
 		Calls:   "accept4 close openat newfstatat fstat fcntl getsockopt setsockopt ppoll epoll_create1 eventfd2 getrlimit",
 	},
+	"bind-import": {
+		Program: "bind-import",
+		Job:     "compares the answers of two servers",
+		User:    true,
+		When:    "when it compares servers",
+		Write:   []string{"."},
+		Sockets: []string{"udp", "tcp"},
+		Calls:   "socket bind connect getsockopt setsockopt getsockname getpeername openat fsync renameat fcntl close",
+	},
+	"delcr": {
+		Program: "delcr",
+		Job:     "takes CR before LF away",
+		User:    true,
+		Calls:   "read write",
+	},
+	"dnscache-explain": {
+		Program: "dnscache-explain",
+		Job:     "shows how the cache finds an answer",
+		User:    true,
+		Calls:   "close",
+	},
 	"dnscache": {
 		Program: "dnscache",
 		Job:     "asks strangers' servers, keeps what they say",
@@ -27,7 +54,7 @@ var All = map[string]sandbox.Decl{
 		Write:   []string{"state"},
 		Sockets: []string{"udp", "tcp"},
 		Late:    true, // it reads its configuration and its old cache first
-		Calls:   "recvmmsg sendmmsg recvfrom sendto socket bind connect close accept4 setsockopt getsockopt fcntl openat newfstatat getdents64 fsync renameat inotify_add_watch",
+		Calls:   "recvmmsg sendmmsg sendto socket bind connect close accept4 setsockopt getsockopt fcntl openat newfstatat getdents64 fsync renameat inotify_add_watch",
 	},
 	"dnsfilter": {
 		Program: "dnsfilter",
@@ -99,6 +126,12 @@ var All = map[string]sandbox.Decl{
 		Sockets: []string{"udp", "tcp"},
 		Calls:   "socket bind connect close fcntl",
 	},
+	"dnstracesort": {
+		Program: "dnstracesort",
+		Job:     "makes the output of dnstrace readable",
+		User:    true,
+		Calls:   "read write",
+	},
 	"dnstxt": {
 		Program: "dnstxt",
 		Job:     "finds TXT records",
@@ -106,10 +139,24 @@ var All = map[string]sandbox.Decl{
 		Sockets: []string{"udp", "tcp"},
 		Calls:   "socket bind connect close fcntl",
 	},
+	"fixcrio": {
+		Program: "fixcrio",
+		Job:     "mends line ends between a program and the network",
+		User:    true,
+		When:    "in the half that copies",
+		Calls:   "ppoll close",
+	},
+	"mconnect-io": {
+		Program: "mconnect-io",
+		Job:     "copies between a user and a server",
+		User:    true,
+		Calls:   "read write",
+	},
 	"multilog": {
 		Program: "multilog",
 		Job:     "keeps logs in directories of its own",
 		User:    true,
+		When:    "without a processor",
 		Write:   []string{"."},
 		Calls:   "ppoll fcntl fchdir lseek openat close newfstatat getdents64 fsync fchmod fchmodat renameat linkat unlinkat",
 	},
@@ -125,6 +172,26 @@ var All = map[string]sandbox.Decl{
 		Read:    []string{"."},
 		Calls:   "recvmmsg sendmmsg openat newfstatat fstat fcntl close rt_sigaction kill",
 	},
+	"rblsmtpd": {
+		Program: "rblsmtpd",
+		Job:     "turns listed clients away",
+		User:    true,
+		When:    "when it turns a client away",
+		Calls:   "read write",
+	},
+	"readproctitle": {
+		Program: "readproctitle",
+		Job:     "shows errors in the list of processes",
+		User:    true,
+		Calls:   "read",
+	},
+	"recordio": {
+		Program: "recordio",
+		Job:     "shows what passes between a program and the network",
+		User:    true,
+		When:    "in the half that copies",
+		Calls:   "ppoll close",
+	},
 	"rpz-get": {
 		Program: "rpz-get",
 		Job:     "copies a response policy zone from its server into a file",
@@ -132,6 +199,26 @@ var All = map[string]sandbox.Decl{
 		Write:   []string{"."},
 		Sockets: []string{"tcp"},
 		Calls:   "socket connect getsockopt ppoll openat close fstat fsync renameat fcntl",
+	},
+	"tai64n": {
+		Program: "tai64n",
+		Job:     "puts a time before each line of a log",
+		User:    true,
+		Calls:   "read write",
+	},
+	"tai64nlocal": {
+		Program: "tai64nlocal",
+		Job:     "shows the times of a log",
+		User:    true,
+		Calls:   "read write",
+	},
+	"tinydns-receive": {
+		Program: "tinydns-receive",
+		Job:     "takes data.cdb from a primary",
+		User:    true,
+		When:    "after rsync, if it runs one",
+		Write:   []string{"."},
+		Calls:   "openat newfstatat fstat fchmod fsync renameat unlinkat fcntl close",
 	},
 	"tinydns": {
 		Program: "tinydns",

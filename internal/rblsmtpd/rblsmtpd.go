@@ -15,6 +15,7 @@ import (
 	"bulkhead/internal/dnsname"
 	"bulkhead/internal/getopt"
 	"bulkhead/internal/prog"
+	"bulkhead/internal/sandbox"
 	"bulkhead/internal/scan"
 	"bulkhead/internal/stub"
 )
@@ -52,8 +53,8 @@ type state struct {
 	mustNot    bool // a lookup failed: never permanent
 }
 
-// Run is the program.
-func Run(args []string) error {
+// Run is the program. box holds once it is decided that no other program is run.
+func Run(args []string, box sandbox.Decl) error {
 	ip := os.Getenv("TCPREMOTEIP")
 	s := &state{dns: &stub.Resolver{}, reversed: Reverse(ip)}
 	if v, ok := os.LookupEnv("RBLSMTPD"); ok {
@@ -87,6 +88,9 @@ func Run(args []string) error {
 	}
 	if s.decided < temporary {
 		return child.Exec(argv, os.Environ())
+	}
+	if err := sandbox.Enter(box); err != nil {
+		return err
 	}
 	message := s.message()
 	os.Stderr.WriteString("rblsmtpd: " + ip + " pid " + strconv.Itoa(os.Getpid()) + ": " + message + "\n")

@@ -17,6 +17,7 @@ import (
 
 	"bulkhead/internal/child"
 	"bulkhead/internal/prog"
+	"bulkhead/internal/sandbox"
 )
 
 // MarkerVar is in the environment of the relaying child only.
@@ -40,9 +41,12 @@ const (
 )
 
 // Run runs argv with a relay in front. make builds the filters, given the
-// process id of the program.
-func Run(argv []string, make func(pid string) (in, out Filter)) error {
+// process id of the program. box is what the relay needs; the program has none.
+func Run(argv []string, box sandbox.Decl, make func(pid string) (in, out Filter)) error {
 	if pid := os.Getenv(MarkerVar); pid != "" {
+		if err := sandbox.Enter(box); err != nil {
+			return err
+		}
 		in, out := make(pid)
 		loop(in, out)
 		return nil
@@ -78,8 +82,6 @@ func Run(argv []string, make func(pid string) (in, out Filter)) error {
 // loop relays until the program's output ends or a write fails.
 func loop(in, out Filter) {
 	var mu sync.Mutex // one direction's chunk at a time: log lines do not mix
-	unix.CloseOnExec(toProgram)
-	unix.CloseOnExec(fromProgram)
 	go func() {
 		pump(0, toProgram, in, &mu)
 		syscall.Close(toProgram)

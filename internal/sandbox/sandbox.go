@@ -27,6 +27,7 @@ type Decl struct {
 	Program string
 	Job     string // what it does, a few words for tables and manual pages
 	User    bool   // it runs as whoever calls it: no ROOT, no ids of its own
+	When    string // the walls stand "only" so, if not always
 
 	// Files, relative to ROOT; "." is ROOT itself. A program that is not
 	// confined to a ROOT names absolute paths. Files that are replaced by

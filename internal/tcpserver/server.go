@@ -106,6 +106,10 @@ func (o *Options) run() error {
 			return prog.Fatal("unable to open /proc/self/exe", err)
 		}
 	}
+	// No process of this uid, a program of ours that was taken over above all,
+	// may trace us or read our memory. It is the one wall that exec takes down
+	// again; the others our programs would inherit (docs/compartments.md).
+	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	// A reader of -1 sees the end; what we accept is not given these numbers.
 	if null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0); err == nil {
 		unix.Dup3(null, 0, unix.O_CLOEXEC)

@@ -133,13 +133,13 @@ func try(t *testing.T, bin, name string, w work, env ...string) (map[string]stri
 	}
 	defer func() { neighbour.Process.Kill(); neighbour.Wait() }()
 
-	cmd := exec.Command(filepath.Join(bin, name), p.args...)
+	cmd := exec.Command("/bin/sh", append([]string{"-c", w.script(), "sh", filepath.Join(bin, name)}, p.args...)...)
 	cmd.Env = append(append(p.env, fmt.Sprintf("BOXTEST=%d", neighbour.Process.Pid)), env...)
 	cmd.Dir = p.root
 	if boxes.All[name].User {
 		cmd.SysProcAttr = credential()
 	}
-	cmd.Stdin = strings.NewReader(w.stdin)
+	cmd.Stdin = strings.NewReader(p.stdin)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
@@ -191,7 +191,11 @@ func matrix(results map[string]map[string]string, attempts []string) string {
 		"| --- | --- | --- | --- | --- | --- | --- |\n")
 	for _, n := range names {
 		d := boxes.All[n]
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %d |\n", n, d.Job, where(d, d.Read), where(d, d.Write),
+		job := d.Job
+		if d.When != "" {
+			job += " (walls only " + d.When + ")"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %d |\n", n, job, where(d, d.Read), where(d, d.Write),
 			sockets(d), yes(d.Exec), len(sandbox.CallList(d)))
 	}
 	b.WriteString("\n## What a taken-over program reaches\n\n" +
@@ -216,6 +220,11 @@ func matrix(results map[string]map[string]string, attempts []string) string {
 		strings.Join(sandbox.CallList(sandbox.Decl{}), " ") + ".\n\n| program | besides |\n| --- | --- |\n")
 	for _, n := range names {
 		fmt.Fprintf(&b, "| %s | %s |\n", n, boxes.All[n].Calls)
+	}
+	b.WriteString("\n## What has no box, and why\n\nA box is inherited by what a program starts: no program that runs another one on a user's behalf can\n" +
+		"raise these walls around itself without raising them around the other.\n\n| programs | why | what they do instead |\n| --- | --- | --- |\n")
+	for _, x := range unboxed {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", strings.Join(strings.Fields(x.programs), ", "), x.why, x.instead)
 	}
 	return b.String()
 }

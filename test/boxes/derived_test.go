@@ -116,8 +116,13 @@ func manualWalls(b sandbox.Decl) string {
 		line(".Ev GID ,")
 		line("neither of which may be 0, and gives up all capabilities, new privileges and core files.")
 	} else {
-		line("runs as the user who calls it; before it reads an answer it gives up all capabilities,")
-		line("new privileges and core files.")
+		line("runs as the user who calls it.")
+		if b.When == "" {
+			line("Before it reads a stranger's first byte")
+		} else {
+			line("Only %s,", b.When)
+		}
+		line("it gives up all capabilities, new privileges and core files.")
 	}
 	line("After that it")
 	switch {

@@ -46,8 +46,54 @@ var works = map[string][]work{
 		{args: []string{"10-a.test", "SERVER"}},
 		{args: []string{"10-a.test", "SERVER"}, files: map[string]string{"10-a.test": "a.test. SOA m. r. 0 1 1 1 1\n"}},
 	},
+	"addcr":         {{stdin: manyLines()}},
+	"delcr":         {{stdin: manyLines()}},
+	"tai64n":        {{stdin: manyLines()}},
+	"tai64nlocal":   {{stdin: "@400000006000000000000001 line\n"}},
+	"dnstracesort":  {{stdin: "1 . 192.0.2.1 answer a.test 60 A 192.0.2.1\n"}},
+	"readproctitle": {{args: []string{"log:", strings.Repeat(".", 100)}, stdin: manyLines()}},
+	"mconnect-io":   {{stdin: manyLines(), files: map[string]string{"from": manyLines()}, shell: `exec "$@" 6<from 7>out`}},
+	"recordio":      {{args: []string{"cat"}, stdin: manyLines()}, {args: []string{"cat"}, stdin: manyLines(), slow: true, shell: nonblocking}},
+	"fixcrio":       {{args: []string{"cat"}, stdin: manyLines()}, {args: []string{"cat"}, stdin: manyLines(), slow: true, shell: nonblocking}},
+	"rblsmtpd":      {{args: []string{"true"}, env: []string{"RBLSMTPD=listed"}, stdin: "HELO a.test\r\nMAIL FROM:<>\r\nQUIT\r\n"}},
+	"dnscache-explain": {{args: []string{"a.test"}, before: control}, {args: []string{"-s", "a.test"}, before: control},
+		{args: []string{"-j", "a.test"}, before: control}},
+	"tinydns-receive": {{args: []string{"ROOTDIR"}, stdin: string(emptyCDB())},
+		{args: []string{"ROOTDIR"}, input: compiled, files: map[string]string{"data.cdb": string(emptyCDB())}}},
+	"bind-import": {
+		{args: []string{"verify", "-old", "127.0.0.1#SERVERPORT", "-new", "127.0.0.1#SERVERPORT", "-c", "named.conf", "-json", "r.json", "-html", "r.html"},
+			files: map[string]string{"named.conf": "zone \"a.test\" { type primary; file \"z\"; };\n", "z": "$TTL 60\n@ SOA a b 1 1 1 1 1\n@ NS a\na A 192.0.2.1\n"}},
+		{args: []string{"shadow", "-from", "127.0.0.1", "-old", "127.0.0.1#SERVERPORT", "-new", "127.0.0.1#SERVERPORT", "log"},
+			files: map[string]string{"log": "x: query: a.test IN A +\nx: query: b.test IN TXT +TE(0)\n"}},
+	},
 	"dnscache": {{drive: cache, env: []string{"IPSEND=0.0.0.0"},
 		files: map[string]string{"servers/@": "SERVER\n", "ip/127.0.0.1": ""}}},
+}
+
+// nonblocking is what some servers leave standard input as; dd sets it so.
+const nonblocking = `dd iflag=nonblock count=0 2>/dev/null; exec "$@"`
+
+// control plays the control socket of a dnscache.
+func control(t *testing.T, root string) {
+	t.Helper()
+	os.Mkdir(root+"/state", 0o755)
+	l, err := net.Listen("unix", root+"/state/control")
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Chmod(root+"/state/control", 0o777)
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Read(make([]byte, 1000))
+			c.Write([]byte("question\ta.test.\tA\nend\n"))
+			c.Close()
+		}
+	}()
 }
 
 func tcpQuestions() string {
@@ -123,12 +169,9 @@ func content(t *testing.T, port int, root string, p *os.Process) {
 	askUDP(t, port, 100)
 }
 
-// publish puts real data in place by rename, when the program has any.
-func publish(t *testing.T, root string) {
+// compiled is a data.cdb of some names.
+func compiled(t *testing.T) string {
 	t.Helper()
-	if _, err := os.Stat(root + "/data.cdb"); err != nil {
-		return
-	}
 	dir := t.TempDir()
 	data := ".test:127.0.0.1:a\n"
 	for i := range 50 {
@@ -146,6 +189,16 @@ func publish(t *testing.T, root string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return string(b)
+}
+
+// publish puts real data in place by rename, when the program has any.
+func publish(t *testing.T, root string) {
+	t.Helper()
+	if _, err := os.Stat(root + "/data.cdb"); err != nil {
+		return
+	}
+	b := []byte(compiled(t))
 	if err := os.WriteFile(root+"/new", b, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -179,4 +232,11 @@ func cache(t *testing.T, port int, root string, p *os.Process) {
 	os.WriteFile(root+"/ip/127.0.0", nil, 0o644)
 	p.Signal(syscall.SIGHUP)
 	askUDP(t, port, 100)
+	p.Signal(syscall.SIGALRM) // the cache, to the disk
+	for range 500 {
+		if _, err := os.Stat(root + "/state/cache"); err == nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
