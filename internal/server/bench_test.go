@@ -117,16 +117,16 @@ func BenchmarkHandle(b *testing.B) {
 						qs[i] = query(fmt.Sprintf("x%08x", i*7919%n), 1)
 					}
 				}
-				var batch [16]listen.Packet
+				var batch [64]listen.Packet
 				var w listen.Worker
 				b.ReportAllocs()
 				b.ResetTimer()
-				for i := 0; i < b.N; i += 16 {
+				for i := 0; i < b.N; i += 64 {
 					for j := range batch {
 						batch[j] = listen.Packet{Data: qs[(i+j)%total]}
 					}
 					h.Handle(&w, batch[:])
-					if i%(16*256) == 0 {
+					if i%(64*64) == 0 {
 						h.s.Log.Flush()
 					}
 				}
