@@ -1,6 +1,7 @@
 package tinydns_test
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/hex"
 	"fmt"
@@ -255,4 +256,64 @@ func getQuery(args []string) (q model.Query, ok bool) {
 	q.Packet = append(q.Packet, name...)
 	q.Packet = append(q.Packet, byte(typ>>8), byte(typ), 0, byte(dns.ClassIN))
 	return q, true
+}
+
+// What the servers say to their environment (dnscache's cases: package
+// recursor). own-server is the one difference: axfrdns with IP and without a
+// tcpserver in front of it serves, where 1.05 found nothing to read and ended.
+func TestGoldenStartup(t *testing.T) {
+	testbin.NeedRoot(t)
+	bin := testbin.Dir(t, "tinydns", "walldns", "rbldns", "pickdns", "axfrdns")
+	counts, passed := map[string]int{}, 0
+	for _, b := range blocks(t, testbin.Shared(t, "compat/golden/startup/startup.cases")) {
+		program := b.one("program")
+		if program == "" || program == "dnscache" {
+			continue
+		}
+		root := tempRoot(t)
+		what := fmt.Sprintf("case %s, %s", b.one("case"), program)
+		cmd := exec.Command(filepath.Join(bin, program))
+		cmd.Env = []string{} // nil would be ours
+		ip := false
+		for _, v := range b["env"] {
+			cmd.Env = append(cmd.Env, strings.ReplaceAll(v, "<dir>", root))
+			ip = ip || strings.HasPrefix(v, "IP=")
+		}
+		stderr, err := cmd.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		guard := time.AfterFunc(60*time.Second, func() { cmd.Process.Kill() })
+		out, exit := "", ""
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			out += strings.ReplaceAll(lines.Text(), root, "<dir>") + "\n"
+			if lines.Text() == "starting "+program {
+				exit = "keeps running"
+				break
+			}
+		}
+		if exit != "" {
+			cmd.Process.Kill()
+		}
+		cmd.Wait()
+		guard.Stop()
+		if exit == "" {
+			exit = fmt.Sprint(cmd.ProcessState.ExitCode())
+		}
+		switch {
+		case exit == b.one("exit") && out == lines(b["stderr"]):
+			passed++
+		case program == "axfrdns" && ip && b.one("exit") == "0" && exit == "keeps running":
+			counts["own-server"]++
+		default:
+			t.Errorf("%s: %s %q, want %s %q", what, exit, out, b.one("exit"), lines(b["stderr"]))
+		}
+	}
+	report(t, passed, counts, 0)
+	if passed < 30 || counts["own-server"] > 1 {
+		t.Errorf("only %d cases played, %v", passed, counts)
+	}
 }
