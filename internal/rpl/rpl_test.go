@@ -79,7 +79,7 @@ func consensus(t *testing.T) map[string]bool {
 // where it stands.
 func TestOwn(t *testing.T) {
 	files, _ := filepath.Glob("testdata/own/*.rpl")
-	if len(files) < 50 {
+	if len(files) < 70 {
 		t.Fatalf("%d scenarios", len(files))
 	}
 	for _, f := range files {
