@@ -1,6 +1,10 @@
 package account
 
-import "testing"
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
 
 const text = "root:x:0:0:root:/root:/bin/sh\n" +
 	"short:x:1\n" +
@@ -27,6 +31,46 @@ func TestFind(t *testing.T) {
 		if _, ok := Lookup(name); ok {
 			t.Errorf("%q is an account", name)
 		}
+	}
+}
+
+// TestGetent: an account that is not in the file is asked of getent, whatever
+// PATH says; what getent prints is read as strictly as the file.
+func TestGetent(t *testing.T) {
+	dir := t.TempDir()
+	fake := filepath.Join(dir, "getent")
+	script := `#!/bin/sh
+[ "$#.$1" = 2.passwd ] || exit 1
+[ "$PATH" = /usr/bin:/bin ] || exit 1
+case $2 in
+ldap-user) echo 'ldap-user:*:7001:7002:L:/home/l:/bin/sh';;
+other) echo 'another:*:1:2::/:';;
+torn) printf 'torn:*:5';;
+failed) echo 'failed:*:1:2::/:'; exit 2;;
+killed) echo 'killed:*:1:2::/:'; kill -9 $$;;
+endless) while :; do echo 'x:*:1:2::/:'; done;;
+*) exit 2;;
+esac
+`
+	if err := os.WriteFile(fake, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer func(old []string) { getentFiles = old }(getentFiles)
+	getentFiles = []string{filepath.Join(dir, "none"), fake}
+	if id, ok := Lookup("ldap-user"); !ok || id != (IDs{7001, 7002}) {
+		t.Errorf("ldap-user: %v %v", id, ok)
+	}
+	if id, ok := Lookup("root"); !ok || id != (IDs{0, 0}) {
+		t.Errorf("root: %v %v", id, ok)
+	}
+	for _, name := range []string{"other", "torn", "failed", "killed", "endless", "nobody-knows", "-i"} {
+		if id, ok := Lookup(name); ok {
+			t.Errorf("%s: %v", name, id)
+		}
+	}
+	getentFiles = []string{filepath.Join(dir, "none")}
+	if id, ok := Lookup("ldap-user"); ok {
+		t.Errorf("without getent: %v", id)
 	}
 }
 
