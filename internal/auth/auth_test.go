@@ -774,3 +774,57 @@ func TestManyLocations(t *testing.T) {
 		}
 	}
 }
+
+// Timestamps: with ttl 0 a time to die, whose distance is the ttl, at least 2
+// and at most 3600 seconds; else a time to be born (compat: djbdns.md section
+// 5.2). At the very second a record has not died, and is not born.
+func TestTimestamps(t *testing.T) {
+	const now = 1<<62 + 1000
+	for _, x := range []struct {
+		ttl     uint32
+		at      uint64
+		want    uint32
+		visible bool
+	}{
+		{0, 0, 0, true}, {60, 0, 60, true}, {1<<32 - 1, 0, 1<<32 - 1, true},
+		{0, now - 1, 0, false}, {0, now, 2, true}, {0, now + 1, 2, true}, {0, now + 2, 2, true}, {0, now + 3, 3, true},
+		{0, now + 3599, 3599, true}, {0, now + 3600, 3600, true}, {0, now + 3601, 3600, true}, {0, 1<<64 - 1, 3600, true}, {0, 1, 0, false},
+		{60, now - 1, 60, true}, {60, now, 60, false}, {60, now + 1, 60, false}, {60, 1<<64 - 1, 60, false}, {60, 1, 60, true},
+	} {
+		ttl, visible := timed(&zindex.Record{TTL: x.ttl, Time: x.at}, now)
+		if visible != x.visible || visible && ttl != x.want {
+			t.Errorf("ttl %d at %d: %d %v", x.ttl, int64(x.at-now), ttl, visible)
+		}
+	}
+	// In an answer: the whole set gets the smallest, and the zone goes with its SOA.
+	d := compile(t, fmt.Sprintf(`Zz.test:a.ns.z.test:h.z.test:1:2:3:4:60:0:%016x
+&z.test:192.0.2.1:a
++w.z.test:192.0.2.2:0:%016x
++w.z.test:192.0.2.3:600
++w.z.test:192.0.2.4:5:%016x
++w.z.test:192.0.2.5:5:%016x
+`, now+50, now+30, now, now+40))
+	for _, x := range []struct {
+		at, ttl uint64
+		answers int
+		rcode   dns.RCode
+	}{{now, 30, 2, 0}, {now + 1, 5, 3, 0}, {now + 30, 2, 3, 0}, {now + 31, 5, 2, 0}, {now + 41, 5, 3, 0}, {now + 50, 5, 3, 0}, {now + 51, 0, 0, dns.RCodeSuccess}} {
+		var a Answerer
+		q := question(t, "w.z.test", dns.TypeA)
+		q.Now = x.at
+		msg, res := a.Answer(nil, d, q)
+		_, rs := records(t, msg)
+		n := 0
+		for _, r := range rs {
+			if r.sec == wire.Answer {
+				n++
+				if uint64(r.ttl) != x.ttl {
+					t.Errorf("after %d s: ttl %d, want %d", x.at-now, r.ttl, x.ttl)
+				}
+			}
+		}
+		if n != x.answers || res.RCode != x.rcode {
+			t.Errorf("after %d s: %d answers, %s\n%s", x.at-now, n, res.RCode, text(t, msg))
+		}
+	}
+}
