@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"bulkhead/internal/dns"
@@ -186,14 +187,15 @@ func TestRRSIGLabels(t *testing.T) {
 		set    string
 		t      dns.Type
 		labels uint8
+		why    dnssec.Reason
 	}{
-		{"more labels than the owner", "www.x.", dns.TypeA, 3},
-		{"wildcard at the apex's parent", "www.x.", dns.TypeA, 0},
-		{"expanded without proof", "a.b.x.", dns.TypeA, 1},
-		{"SOA from a wildcard", "x.", dns.TypeSOA, 0},
-		{"DNSKEY from a wildcard", "x.", dns.TypeDNSKEY, 0},
-		{"DNAME from a wildcard", "dn.x.", dns.TypeDNAME, 1},
-		{"NS from a wildcard", "x.", dns.TypeNS, 0},
+		{"more labels than the owner", "www.x.", dns.TypeA, 3, dnssec.ReasonSignatureLabels},
+		{"wildcard at the apex's parent", "www.x.", dns.TypeA, 0, dnssec.ReasonSignatureLabels},
+		{"expanded without proof", "a.b.x.", dns.TypeA, 1, dnssec.ReasonWildcardNotProved},
+		{"SOA from a wildcard", "x.", dns.TypeSOA, 0, dnssec.ReasonSignatureLabels},
+		{"DNSKEY from a wildcard", "x.", dns.TypeDNSKEY, 0, dnssec.ReasonSignatureLabels},
+		{"DNAME from a wildcard", "dn.x.", dns.TypeDNAME, 1, dnssec.ReasonWildcardType},
+		{"CDS from a wildcard", "cds.x.", dns.TypeCDS, 1, dnssec.ReasonWildcardType}, {"NS from a wildcard", "x.", dns.TypeNS, 0, dnssec.ReasonSignatureLabels},
 	} {
 		w, _ := under(signedtree.Options{Forge: func(z *signedtree.Zone) {
 			s := set(z, c.set, c.t)
@@ -201,9 +203,9 @@ func TestRRSIGLabels(t *testing.T) {
 				z.ZSK = z.KSK
 			}
 			forgeSig(z, s, func(f *dnssec.RRSIG) { f.Labels, f.KeyTag = c.labels, z.ZSK.Tag })
-		}}, "www A 192.0.2.1", "a.b A 192.0.2.2", "dn DNAME www")
-		if v, m, _ := w.ask(c.set, c.t); v.Sec != resolver.Bogus {
-			t.Errorf("%s: %s", c.name, show(m))
+		}}, "www A 192.0.2.1", "a.b A 192.0.2.2", "dn DNAME www", "cds CDS 1 13 2 "+strings.Repeat("00", 32))
+		if v, m, _ := w.ask(c.set, c.t); v.Sec != resolver.Bogus || !strings.HasPrefix(v.Text, c.why.String()+":") {
+			t.Errorf("%s: %s; %s", c.name, v.Text, show(m))
 		}
 	}
 	// An NSEC expanded from a wildcard proves nothing.
