@@ -313,6 +313,24 @@ func (w *loop) close(c *conn) {
 
 // Calls that never wait: the scheduler need not hear of them.
 
+// rawAccept gives a connection and whose it is. Package unix would ask the
+// socket for its protocol besides, which is TCP.
+func rawAccept(listener int) (fd int, peer netip.AddrPort, err error) {
+	var sa unix.RawSockaddrInet6 // the larger of the two
+	n := uint32(unsafe.Sizeof(sa))
+	r, _, e := syscall.RawSyscall6(unix.SYS_ACCEPT4, uintptr(listener), uintptr(unsafe.Pointer(&sa)), uintptr(unsafe.Pointer(&n)),
+		unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
+	if e != 0 {
+		return -1, peer, e
+	}
+	port := (*[2]byte)(unsafe.Pointer(&sa.Port)) // in network order, at the same place in both
+	addr := netip.AddrFrom16(sa.Addr).Unmap()
+	if sa.Family == unix.AF_INET {
+		addr = netip.AddrFrom4((*unix.RawSockaddrInet4)(unsafe.Pointer(&sa)).Addr)
+	}
+	return int(r), netip.AddrPortFrom(addr, binary.BigEndian.Uint16(port[:])), nil
+}
+
 func rawRead(fd int, b []byte) (int, error) {
 	n, _, e := syscall.RawSyscall(syscall.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)))
 	if e != 0 {

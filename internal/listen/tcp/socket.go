@@ -46,13 +46,3 @@ type BindError struct{ Err error }
 
 func (e *BindError) Error() string { return e.Err.Error() }
 func (e *BindError) Unwrap() error { return e.Err }
-
-func addrPort(sa unix.Sockaddr) netip.AddrPort {
-	switch s := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(s.Addr), uint16(s.Port))
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(s.Addr).Unmap(), uint16(s.Port))
-	}
-	return netip.AddrPort{}
-}

@@ -278,7 +278,7 @@ func (w *loop) stop() bool {
 // accept takes waiting connections.
 func (w *loop) accept(listener int) {
 	for range maxAccepts {
-		fd, sa, err := unix.Accept4(listener, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		fd, peer, err := rawAccept(listener)
 		switch err {
 		case nil:
 		case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM:
@@ -294,12 +294,11 @@ func (w *loop) accept(listener int) {
 		default: // a connection that is gone already
 			continue
 		}
-		w.open(fd, sa)
+		w.open(fd, peer)
 	}
 }
 
-func (w *loop) open(fd int, sa unix.Sockaddr) {
-	peer := addrPort(sa)
+func (w *loop) open(fd int, peer netip.AddrPort) {
 	if int(w.s.conns.Load()) >= w.s.MaxConns {
 		c := w.idle.first()
 		if c == nil {

@@ -146,8 +146,7 @@ func axfr(addr, zone string) {
 	r := bufio.NewReaderSize(c, 1<<20)
 	buf := make([]byte, 65537)
 	records, bytes := 0, 0
-	apex := query(zone, 252)[14:]
-	apex = apex[:len(apex)-4]
+	numbers := ""
 	for soa := 0; soa < 2; {
 		if _, err := io.ReadFull(r, buf[:2]); err != nil {
 			fail(err, "after", records, "records")
@@ -163,12 +162,15 @@ func axfr(addr, zone string) {
 		records += an
 		bytes += n + 2
 		// only the ends are looked at: the first record, and the last bytes of
-		// a message that may hold the last
-		first := records == an
-		if first {
+		// each message, which are the SOA's five numbers when it comes again
+		if records == an {
+			numbers = soaNumbers(buf[:n])
 			soa++
+			if an == 1 {
+				continue
+			}
 		}
-		if last(buf[:n], an) && !(first && an == 1) { // which may end in the first SOA
+		if an > 0 && string(buf[n-len(numbers):n]) == numbers {
 			soa++
 		}
 	}
@@ -176,23 +178,19 @@ func axfr(addr, zone string) {
 	fmt.Printf("%.0f records/s, %.0f MB/s\n", float64(records)/s, float64(bytes)/s/1e6)
 }
 
-// last reports whether the last record of a message is an SOA. It walks
-// through the message only if that can be: SOA data end in five numbers.
-func last(m []byte, an int) bool {
-	if an == 0 || len(m) > 60000 { // a message that is nearly full is not the last
-		return false
-	}
+// soaNumbers gives the numbers at the end of a message's first record.
+func soaNumbers(m []byte) string {
+	const numbers = 5 * 4 // bytes (RFC 1035, section 3.3.13)
 	off := 12
 	for q := int(binary.BigEndian.Uint16(m[4:])); q > 0; q-- {
 		off = skip(m, off) + 4
 	}
-	t := uint16(0)
-	for ; an > 0; an-- {
-		off = skip(m, off)
-		t = binary.BigEndian.Uint16(m[off:])
-		off += 10 + int(binary.BigEndian.Uint16(m[off+8:]))
+	off = skip(m, off)
+	if binary.BigEndian.Uint16(m[off:]) != 6 {
+		fail("no SOA comes first")
 	}
-	return t == 6
+	off += 10 + int(binary.BigEndian.Uint16(m[off+8:]))
+	return string(m[off-numbers : off])
 }
 
 func skip(m []byte, off int) int {
