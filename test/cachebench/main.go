@@ -112,12 +112,15 @@ func run() error {
 			}
 		}
 	}
-	fmt.Printf("\nmedians of %d rounds, %d CPUs\n", *rounds, runtime.NumCPU())
+	fmt.Printf("\nmedians of %d rounds, %d CPUs; below them of ours in the same round: median, lowest, highest\n", *rounds, runtime.NumCPU())
 	for _, test := range strings.Split(*tests, ",") {
 		fmt.Printf("\n%s\n", test)
 		for _, p := range list {
 			if rs := all[test][p.name]; len(rs) > 0 {
 				fmt.Printf("  %-15s %s\n", p.name, median(rs))
+				if ours := all[test][list[0].name]; p != list[0] && len(ours) > 0 {
+					fmt.Printf("  %-15s %s\n", "", ratios(rs, ours))
+				}
 			}
 		}
 	}
@@ -152,6 +155,32 @@ func median(rs []result) result {
 		m[k] = v[len(v)/2]
 	}
 	return m
+}
+
+// ratios are those of a server's figures to ours of the same round: median,
+// lowest and highest.
+func ratios(rs, ours []result) string {
+	var ks []string
+	for k := range rs[0] {
+		if !strings.Contains(k, "%") && k != "entries" {
+			ks = append(ks, k)
+		}
+	}
+	sort.Strings(ks)
+	var b strings.Builder
+	for _, k := range ks {
+		var v []float64
+		for i := range min(len(rs), len(ours)) {
+			if ours[i][k] > 0 {
+				v = append(v, rs[i][k]/ours[i][k])
+			}
+		}
+		if len(v) > 0 {
+			sort.Float64s(v)
+			fmt.Fprintf(&b, "%s %.2f (%.2f to %.2f)  ", k, v[len(v)/2], v[0], v[len(v)-1])
+		}
+	}
+	return strings.TrimSpace(b.String())
 }
 
 // one runs one test of one server, from its start with an empty cache.
