@@ -20,6 +20,7 @@ const (
 // Causes of explained differences.
 const (
 	causeCase       = "letter case of names only (RFC 4343)"
+	causeZeroSOA    = "TTL 0 of the SOA in a negative answer about an SOA (zero-no-soa-ttl of BIND)"
 	causeAuthority  = "authority section of a positive answer is optional (RFC 1034, section 6.2)"
 	causeAdditional = "additional section is optional (RFC 1034, section 3.7; RFC 2181, section 9)"
 	causeANY        = "ANY may be answered in part (RFC 8482)"
@@ -95,6 +96,8 @@ func Compare(q *Question, old, new reply) (Verdict, string) {
 			cause = causeAuthority
 		case i == 1 && onlyCNAME(a.Sections[0]) && onlyNS(x) && onlyNS(y):
 			cause = causeLeads
+		case i == 1 && q.Type == dns.TypeSOA && len(a.Sections[0]) == 0 && zeroSOA(x, y):
+			cause = causeZeroSOA
 		case i == 1 && len(a.Sections[0]) == 0 && dsOnly(x, y):
 			cause = causeDS
 		case i == 2 && glue(a, x, y):
@@ -147,6 +150,13 @@ func onlyNS(list []RR) bool {
 // onlyCNAME reports whether an answer is nothing but a chain.
 func onlyCNAME(list []RR) bool {
 	return len(list) > 0 && !slices.ContainsFunc(list, func(r RR) bool { return r.Type != dns.TypeCNAME && r.Type != dns.TypeDNAME })
+}
+
+// zeroSOA reports whether two sections have the same SOA and nothing else, and
+// one has it with TTL 0: so that a negative answer about an SOA, which only
+// servers ask for, is not cached (zero-no-soa-ttl, "yes" in BIND if not said).
+func zeroSOA(x, y []RR) bool {
+	return len(x) == 1 && len(y) == 1 && x[0].Type == dns.TypeSOA && x[0].fold == y[0].fold && x[0].Class == y[0].Class && (x[0].TTL == 0) != (y[0].TTL == 0)
 }
 
 // dsOnly reports whether only DS records differ, and nothing is signed.

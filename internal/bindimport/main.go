@@ -194,7 +194,7 @@ func check(kind string, args []string, box sandbox.Decl) error {
 		if err != nil {
 			return prog.Fatal("unable to read "+fs.Arg(0), err)
 		}
-		fmt.Printf("%d queries recorded, %d lines or packets are none\n", len(list), skipped)
+		fmt.Printf("%d queries recorded; passed over: %d TCP segments, %d lines or packets that are no queries\n", len(list), skipped.TCP, skipped.Other)
 		err = k.Replay(list)
 		if err != nil {
 			return err

@@ -22,14 +22,24 @@ const maxReplay = 5_000_000
 // carries.
 const maxFrame = 1 << 18
 
+// Skipped counts what of a recording is not replayed: segments of TCP
+// connections, which would have to be put together first, and lines or packets
+// that are no queries.
+type Skipped struct{ TCP, Other int }
+
+// Protocols above IP (IANA, Assigned Internet Protocol Numbers).
+const (
+	protocolTCP = 6
+	protocolUDP = 17
+)
+
 // Recorded reads queries from a packet capture (pcap, as tcpdump -w writes
-// it), or else from a log: named's query log, or tinydns's own lines. skipped
-// counts what was neither.
-func Recorded(r io.Reader) (list []Question, skipped int, err error) {
+// it), or else from a log: named's query log, or tinydns's own lines.
+func Recorded(r io.Reader) (list []Question, skipped Skipped, err error) {
 	b := bufio.NewReaderSize(r, 1<<16)
 	magic, err := b.Peek(4)
 	if err != nil && err != io.EOF {
-		return nil, 0, err
+		return nil, skipped, err
 	}
 	if len(magic) == 4 {
 		for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
@@ -39,16 +49,16 @@ func Recorded(r io.Reader) (list []Question, skipped int, err error) {
 			}
 		}
 		if binary.LittleEndian.Uint32(magic) == 0x0a0d0d0a {
-			return nil, 0, errors.New("this is pcapng; tcpdump -r FILE -w - makes it pcap")
+			return nil, skipped, errors.New("this is pcapng; tcpdump -r FILE -w - makes it pcap")
 		}
 	}
 	return readLog(b)
 }
 
-func readPcap(r io.Reader, order binary.ByteOrder) (list []Question, skipped int, err error) {
+func readPcap(r io.Reader, order binary.ByteOrder) (list []Question, skipped Skipped, err error) {
 	var head [24]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, 0, errors.New("capture ends inside its header")
+		return nil, skipped, errors.New("capture ends inside its header")
 	}
 	link := order.Uint32(head[20:]) & 0xffff
 	for len(list) < maxReplay {
@@ -66,10 +76,13 @@ func readPcap(r io.Reader, order binary.ByteOrder) (list []Question, skipped int
 		if _, err := io.ReadFull(r, frame); err != nil {
 			return list, skipped, errors.New("capture ends inside a packet")
 		}
-		if q, ok := recordedQuery(udpToDNS(link, frame)); ok {
+		msg, tcp := udpToDNS(link, frame)
+		if q, ok := recordedQuery(msg); ok {
 			list = append(list, q)
+		} else if tcp {
+			skipped.TCP++
 		} else {
-			skipped++
+			skipped.Other++
 		}
 	}
 	return list, skipped, nil
@@ -86,8 +99,9 @@ const (
 	linkCooked2  = 276
 )
 
-// udpToDNS gives the payload of a UDP packet to port 53, nil for others.
-func udpToDNS(link uint32, f []byte) []byte {
+// udpToDNS gives the payload of a UDP packet to port 53, nil for others; tcp
+// tells of a TCP segment to that port.
+func udpToDNS(link uint32, f []byte) (msg []byte, tcp bool) {
 	cut := func(n int) bool {
 		if len(f) < n {
 			return false
@@ -99,7 +113,7 @@ func udpToDNS(link uint32, f []byte) []byte {
 	switch link {
 	case linkEthernet:
 		if len(f) < 14 {
-			return nil
+			return nil, false
 		}
 		kind := binary.BigEndian.Uint16(f[12:])
 		ok = cut(14)
@@ -118,30 +132,46 @@ func udpToDNS(link uint32, f []byte) []byte {
 		ok = cut(20)
 	case linkRaw, linkRawOld:
 	default:
-		return nil
+		return nil, false
 	}
 	if !ok || len(f) < 1 {
-		return nil
+		return nil, false
 	}
+	var protocol byte
 	switch f[0] >> 4 {
 	case 4:
 		n := int(f[0]&15) * 4
-		if n < 20 || len(f) < n || f[9] != 17 || binary.BigEndian.Uint16(f[6:])&0x3fff != 0 { // whole packets only
-			return nil
+		if n < 20 || len(f) < n || binary.BigEndian.Uint16(f[6:])&0x3fff != 0 { // whole packets only
+			return nil, false
+		}
+		protocol = f[9]
+		// what follows the packet is padding of a short frame
+		if total := int(binary.BigEndian.Uint16(f[2:])); total >= n && total < len(f) {
+			f = f[:total]
 		}
 		cut(n)
 	case 6:
-		if len(f) < 40 || f[6] != 17 { // no extension headers
-			return nil
+		if len(f) < 40 {
+			return nil, false
+		}
+		protocol = f[6] // another is an extension header: passed over
+		if total := 40 + int(binary.BigEndian.Uint16(f[4:])); total > 40 && total < len(f) {
+			f = f[:total]
 		}
 		cut(40)
 	default:
-		return nil
+		return nil, false
 	}
 	if len(f) < 8 || binary.BigEndian.Uint16(f[2:]) != dns.Port {
-		return nil
+		return nil, false
 	}
-	return f[8:]
+	switch protocol {
+	case protocolUDP:
+		return f[8:], false
+	case protocolTCP:
+		return nil, true
+	}
+	return nil, false
 }
 
 // recordedQuery checks that msg is a query with one question.
@@ -165,14 +195,14 @@ func recordedQuery(msg []byte) (q Question, ok bool) {
 //
 //	22-Nov-2026 12:00:00.000 client @0x7f 192.0.2.1#5353 (www.example.org): query: www.example.org IN A +E(0)K (192.0.2.53)
 //	@4000... c0000201:14e9:0001 + 0001 www.example.org
-func readLog(r io.Reader) (list []Question, skipped int, err error) {
+func readLog(r io.Reader) (list []Question, skipped Skipped, err error) {
 	s := bufio.NewScanner(r)
 	s.Buffer(nil, maxFrame)
 	for s.Scan() && len(list) < maxReplay {
 		if q, ok := logLine(s.Text()); ok {
 			list = append(list, q)
 		} else {
-			skipped++
+			skipped.Other++
 		}
 	}
 	return list, skipped, s.Err()

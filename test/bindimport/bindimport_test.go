@@ -115,7 +115,8 @@ controls {};
 	}
 }
 
-func startNamed(t *testing.T, dir string, port int) {
+// startNamed gives the name of its log.
+func startNamed(t *testing.T, dir string, port int) (logFile string) {
 	t.Helper()
 	cmd := exec.Command(testbin.Peer(t, "usr/sbin/named"), "-g", "-n", "1", "-c", filepath.Join(dir, "named.conf"))
 	cmd.Env = testbin.PeerEnv()
@@ -123,7 +124,7 @@ func startNamed(t *testing.T, dir string, port int) {
 	for range 600 { // it listens before its zones are loaded
 		b, _ := os.ReadFile(log)
 		if bytes.Contains(b, []byte(" running\n")) {
-			return
+			return log
 		}
 		if bytes.Contains(b, []byte("exiting (due to")) {
 			break
@@ -131,6 +132,7 @@ func startNamed(t *testing.T, dir string, port int) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	t.Fatal("named does not run")
+	return ""
 }
 
 // startBulkhead compiles data in dir and serves it over UDP and TCP.
