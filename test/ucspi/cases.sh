@@ -263,7 +263,8 @@ cat > talk <<'S'
 read x; echo "you said $x"; printf 'no newline'
 S
 chmod 755 talk
-echo hello | recordio ./talk 2>rec | cat; echo; sort rec | norm
+# (the end of the input may come before the program ends, or not)
+echo hello | recordio ./talk 2>rec | cat; echo; grep -v '< .EOF' rec | sort | norm
 printf 'long%.0s' $(seq 100) | recordio cat 2>rec | cat > /dev/null; norm < rec | sort
 recordio sh -c 'exit 7' </dev/null 2>/dev/null; code
 recordio ./nonexistent 2>&1 </dev/null | grep -v EOF
