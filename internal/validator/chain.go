@@ -44,6 +44,8 @@ func (r *run) chain(name dnsname.Name) *link {
 		if cur = r.prime(top); cur == nil {
 			return nil
 		}
+	} else {
+		r.known(top, cur)
 	}
 	for k := dnsname.Labels(name) - dnsname.Labels(top) - 1; k >= 0 && cur.kind == linkSecure; k-- {
 		next := dnsname.Skip(name, k)
@@ -52,6 +54,8 @@ func (r *run) chain(name dnsname.Name) *link {
 			if l = r.cut(cur, next); l == nil {
 				return nil
 			}
+		} else {
+			r.known(next, l)
 		}
 		switch l.kind {
 		case linkNoCut:
@@ -68,6 +72,15 @@ func (r *run) chain(name dnsname.Name) *link {
 		}
 	}
 	return cur
+}
+
+// known explains a link that was made for an earlier question.
+func (r *run) known(name dnsname.Name, l *link) {
+	if r.v.cfg.Explain == nil || l.kind == linkNoCut || l.kind == linkNoName {
+		return
+	}
+	r.step(Step{Name: name, Type: dns.TypeDNSKEY, What: "keys of the zone, known", Status: l.state(), Reason: l.reason,
+		KeyTag: l.tag, Alg: l.alg, Inception: l.inception, Expiration: l.expiration})
 }
 
 // fetch gives what has been fetched for a name and a type: nil and r.wait when
@@ -157,7 +170,7 @@ func (r *run) keys(name dnsname.Name, ds [][]byte, anchors []*dnssec.Key, ttl ui
 		KeyTag: k.KeyTag, Alg: k.Alg, Inception: k.Inception, Expiration: k.Expiration})
 	switch k.Status {
 	case dnssec.Secure:
-		l := &link{kind: linkSecure, zone: k.Zone, keys: k.Keys}
+		l := &link{kind: linkSecure, zone: k.Zone, keys: k.Keys, tag: k.KeyTag, alg: k.Alg, inception: k.Inception, expiration: k.Expiration}
 		r.v.put(name, l, min(ttl, k.TTL))
 		return l
 	case dnssec.Insecure:

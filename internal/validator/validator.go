@@ -110,6 +110,11 @@ type link struct {
 	keys    []*dnssec.Key
 	reason  dnssec.Reason
 	expires int64 // seconds since 1970
+
+	// of the signature that made it secure, for explanations
+	tag                   uint16
+	alg                   dnssec.Algorithm
+	inception, expiration uint32
 }
 
 // New gives a validator with an empty table.
