@@ -122,7 +122,7 @@ func (e *Engine) exchange(t *task, name []byte, typ dns.Type, addrs []netip.Addr
 			}
 		}
 		s := e.servers.get(e.now, a)
-		if s.isLame(e.now, zh) {
+		if s.isLame(e.now, lameKey(zh, typ)) {
 			c.out = true
 			x.lastErr = dns.EDENotAuthoritative
 		}
@@ -667,10 +667,9 @@ func (x *exchange) receive(s *send, msg []byte) {
 		return
 	case classLame:
 		e.emit(Event{Kind: EventLame, Question: x.question(), Server: c.addr, Control: x.zoneName(), Target: w.cut, Reason: w.why})
-		if !x.minimal && !w.aa {
-			// only what was asked in full counts; and who has the zone, but
-			// answers so for one type, is lame for that alone
-			v.setLame(e.now, x.zoneHash)
+		if !x.minimal {
+			// only what was asked in full counts
+			v.setLame(e.now, lameKey(x.zoneHash, x.typ))
 		}
 		x.useless(s, dns.EDENotAuthoritative)
 		return

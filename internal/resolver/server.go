@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"net/netip"
+
+	"bulkhead/internal/dns"
 )
 
 // server is what is known of one address of name servers.
@@ -118,6 +120,16 @@ func (s *server) timeout() Time {
 // flood of questions for a dead zone costs a packet a second, not a packet each
 // (RFC 9520, section 3).
 func (s *server) resting(now Time) bool { return s.deadTill > now && s.probeAt > now }
+
+// lameKey is a zone's in the memory of lameness. Some load balancers answer for
+// A alone and refer upwards for all else: to be lame for one says nothing about
+// the other (unbound the same).
+func lameKey(zone uint64, t dns.Type) uint64 {
+	if t == dns.TypeA {
+		return zone
+	}
+	return ^zone
+}
 
 // isLame reports whether the server does not serve the zone of this hash.
 func (s *server) isLame(now Time, zone uint64) bool {
