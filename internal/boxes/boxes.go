@@ -24,7 +24,7 @@ var All = map[string]sandbox.Decl{
 		Program: "axfrdns",
 		Job:     "zone transfers and answers over TCP",
 		Read:    []string{"."},
-		Calls:   "accept4 close openat newfstatat fstat fcntl getsockopt setsockopt ppoll epoll_create1 eventfd2 getrlimit",
+		Calls:   "accept4 close openat newfstatat fstat fcntl setsockopt ppoll epoll_create1 eventfd2 getrlimit",
 	},
 	"bind-import": {
 		Program: "bind-import",

@@ -116,12 +116,13 @@ func TestOldKernels(t *testing.T) {
 	} {
 		for _, name := range []string{"walldns", "axfrdns", "dnscache"} {
 			cmd, log := start(t, name, under(c.kernel))
-			lines := c.lines
+			lines, said := c.lines, log.String()
 			if name == "dnscache" { // it raises its filter after its first line, and says so then
 				lines, _, _ = strings.Cut(strings.TrimSuffix(lines, noFilter), ", ")
+				said = strings.Replace(said, "dnscache: warning: walls missing: "+noFilter+"\n", "", 1)
 			}
-			if lines != "" && !strings.Contains(log.String(), name+": warning: walls missing: "+lines+"\n") ||
-				lines == "" && strings.Contains(log.String(), "missing") {
+			if lines != "" && !strings.Contains(said, name+": warning: walls missing: "+lines+"\n") ||
+				lines == "" && strings.Contains(said, "missing") {
 				t.Errorf("%s, %s: %s", c.kernel, name, log)
 			}
 			_, out := compartments(t, fmt.Sprint(cmd.Process.Pid))
