@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 var (
@@ -56,8 +57,13 @@ func TestSeeds(t *testing.T) {
 		}()
 	}
 	wg.Wait()
-	if g := runtime.NumGoroutine(); g > before {
-		t.Errorf("%d goroutines left", g-before)
+	// the last ones may still be on their way out
+	for i := 0; runtime.NumGoroutine() > before; i++ {
+		if i == 1000 {
+			t.Errorf("%d goroutines left", runtime.NumGoroutine()-before)
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 	t.Logf("%d seeds, %d zones, %d servers: %d questions, %d right, %d SERVFAIL, %d had to succeed; %d packets, at most %d for one question",
 		n, total.Zones, total.Servers, total.Questions, total.Right, total.Failed, total.MustSucceed, total.Sends, total.MostSends)
