@@ -27,6 +27,9 @@ const (
 	drainTime    = 3 * time.Second        // a logger gets for reading to the end of its pipe; chosen below the 10 s that containers give
 )
 
+// lastSignal is SIGRTMAX of signal(7).
+const lastSignal = 64
+
 // maxServices is how many services are tracked; 0.76 had 1000. Chosen far
 // above what process tables hold.
 const maxServices = 100_000
@@ -138,6 +141,15 @@ func (s *Scanner) catchSignals() error {
 		syscall.SIGALRM, syscall.SIGPIPE} { // PIPE: a lost standard error is no reason to die
 		if !signal.Ignored(sig) {
 			signal.Notify(ch, sig)
+		}
+	}
+	if syscall.Getpid() == 1 {
+		// The kernel spares process 1 the default actions of signals, but the
+		// Go runtime has handlers for all and ends by itself.
+		for sig := syscall.Signal(1); sig <= lastSignal; sig++ {
+			if sig != syscall.SIGURG && !signal.Ignored(sig) { // URG is how the runtime talks to its threads
+				signal.Notify(ch, sig)
+			}
 		}
 	}
 	go func() {
@@ -259,7 +271,7 @@ func (s *Scanner) reap() {
 // lastExit gives the exit code of a service's last death: 128 and the signal
 // if one killed it, as shells have it.
 func lastExit(name string) int {
-	b, err := posix.ReadAll(name+"/"+svdir.Sub()+"/state", 4096)
+	b, err := posix.ReadAll(svdir.SubOf(name)+"/state", 4096)
 	if err != nil {
 		return 0
 	}
@@ -512,27 +524,23 @@ func (s *Scanner) stopLog(sv *service, now time.Time) {
 }
 
 // tell writes commands to a supervise; one that has not yet opened its FIFO
-// gets them at the next look. A supervise whose directory is gone gets TERM.
+// gets them at the next look. A supervise whose directory is gone gets the
+// signal that means the same: TERM is "dx", HUP "x".
 func tell(name, commands string, h half, now time.Time) bool {
-	fd, err := svdir.OpenFIFO(name + "/" + subOf(name) + "/control")
+	fd, err := svdir.OpenFIFO(svdir.SubOf(name) + "/control")
 	if err != nil {
 		if now.Sub(h.started) > restartPause {
-			syscall.Kill(h.pid, syscall.SIGTERM)
+			sig := syscall.SIGTERM
+			if commands == "x" {
+				sig = syscall.SIGHUP
+			}
+			syscall.Kill(h.pid, sig)
 			return true
 		}
 		return false
 	}
 	defer syscall.Close(fd)
 	return posix.WriteAll(fd, []byte(commands)) == nil
-}
-
-// subOf is svdir.Sub for another directory than the working one. An absolute
-// $SUPERVISEDIR is left to the signal, since links may lead anywhere.
-func subOf(string) string {
-	if d := os.Getenv("SUPERVISEDIR"); d != "" && d[0] != '/' {
-		return d
-	}
-	return "supervise"
 }
 
 // sdNotify tells systemd (sd_notify(3)); nobody else sets the variable.

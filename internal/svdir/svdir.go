@@ -34,6 +34,25 @@ func Sub() string {
 	return d + "/" + strings.ReplaceAll(strings.TrimPrefix(wd, "/"), "/", ":")
 }
 
+// SubOf is Sub for the service directory dir instead of the working directory,
+// which it leaves for a moment if $SUPERVISEDIR is absolute, because dir may
+// lead over links.
+func SubOf(dir string) string {
+	if d := os.Getenv("SUPERVISEDIR"); d == "" || d[0] != '/' {
+		return dir + "/" + Sub()
+	}
+	v, err := NewVisitor()
+	if err != nil {
+		return dir + "/supervise"
+	}
+	defer syscall.Close(v.home)
+	if syscall.Chdir(dir) != nil {
+		return dir + "/supervise"
+	}
+	defer v.Home()
+	return Sub()
+}
+
 // Visitor changes into one directory after the other and back again.
 type Visitor struct{ home int }
 
