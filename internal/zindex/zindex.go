@@ -30,7 +30,7 @@ import (
 var ErrFormat = errors.New("format error")
 
 // Magic starts every index; the last byte counts versions of the layout.
-const Magic = "bk index\x00\x00\x00\x02"
+const Magic = "bk index\x00\x00\x00\x03"
 
 // Sizes in bytes.
 const (
