@@ -1,6 +1,7 @@
 package logdir
 
 import (
+	"compress/gzip"
 	"syscall"
 	"time"
 
@@ -328,9 +329,12 @@ func (d *Dir) rotate() {
 	d.born = p.now()
 	p.persist("unable to set mode of "+d.name+"/current", func() error { return posix.Fchmod(d.current, modeInUse) })
 	p.persist("unable to set mode of "+d.name+"/previous", func() error { return posix.Chmod("previous", modeSafe) })
-	if d.conf.Process {
+	switch {
+	case d.conf.Process:
 		d.process()
-	} else {
+	case d.conf.Gzip():
+		d.compress()
+	default:
 		d.archive("previous", d.conf.Code)
 	}
 	p.home()
@@ -341,26 +345,91 @@ func (d *Dir) process() {
 	p := d.log
 	for !d.runProcessor() {
 	}
-	fd := -1
-	open := func(name string) {
-		p.persist("unable to write "+d.name+"/"+name+" to disk", func() (err error) {
-			if fd, err = posix.Open(name, syscall.O_WRONLY|syscall.O_NONBLOCK, 0); err != nil {
-				return err
-			}
-			if err = posix.Fsync(fd); err != nil {
-				syscall.Close(fd)
-			}
-			return err
-		})
-	}
-	open("processed")
-	p.persist("unable to set mode of "+d.name+"/processed", func() error { return posix.Fchmod(fd, modeSafe) })
-	syscall.Close(fd)
-	open("newstate")
-	syscall.Close(fd)
+	d.syncFile("processed", modeSafe)
+	d.syncFile("newstate", 0)
 	p.persist("unable to remove "+d.name+"/previous", func() error { return posix.Unlink("previous") })
 	p.persist("unable to rename newstate to state in directory "+d.name, func() error { return posix.Rename("newstate", "state") })
 	d.archive("processed", d.conf.Code)
+}
+
+// syncFile puts a file that is there on disk; then it gets mode, if there is one.
+func (d *Dir) syncFile(name string, mode uint32) {
+	p := d.log
+	fd := -1
+	p.persist("unable to write "+d.name+"/"+name+" to disk", func() (err error) {
+		if fd, err = posix.Open(name, syscall.O_WRONLY|syscall.O_NONBLOCK, 0); err != nil {
+			return err
+		}
+		if err = posix.Fsync(fd); err != nil {
+			syscall.Close(fd)
+		}
+		return err
+	})
+	if mode != 0 {
+		p.persist("unable to set mode of "+d.name+"/"+name, func() error { return posix.Fchmod(fd, mode) })
+	}
+	syscall.Close(fd)
+}
+
+// compress is process with multilog as its own processor: previous goes when
+// processed is complete and on disk.
+func (d *Dir) compress() {
+	p := d.log
+	from, to := -1, -1
+	p.persist("unable to read "+d.name+"/previous", func() (err error) {
+		from, err = posix.OpenRead("previous")
+		return err
+	})
+	p.persist("unable to create "+d.name+"/processed", func() (err error) {
+		to, err = posix.OpenTrunc("processed")
+		return err
+	})
+	out := sink{d, to}
+	if p.zip == nil {
+		p.zip, p.zipBuf = gzip.NewWriter(out), make([]byte, zipRead)
+	} else {
+		p.zip.Reset(out)
+	}
+	for {
+		n := 0
+		p.persist("unable to read "+d.name+"/previous", func() (err error) {
+			n, err = posix.Read(from, p.zipBuf)
+			return err
+		})
+		if n == 0 {
+			break
+		}
+		p.zip.Write(p.zipBuf[:n]) // the sink has no errors
+	}
+	p.zip.Close()
+	syscall.Close(from)
+	syscall.Close(to)
+	d.syncFile("processed", modeSafe)
+	p.persist("unable to remove "+d.name+"/previous", func() error { return posix.Unlink("previous") })
+	d.archive("processed", d.conf.Code)
+}
+
+// zipRead is how much of previous is compressed at a time, in bytes.
+const zipRead = 32 << 10
+
+// sink writes processed, however long it takes.
+type sink struct {
+	d  *Dir
+	fd int
+}
+
+func (s sink) Write(b []byte) (int, error) {
+	for done := 0; done < len(b); {
+		s.d.log.persist("unable to write to "+s.d.name+"/processed", func() error {
+			n, err := posix.Write(s.fd, b[done:])
+			if err == nil && n == 0 {
+				err = syscall.ENOSPC
+			}
+			done += max(n, 0)
+			return err
+		})
+	}
+	return len(b), nil
 }
 
 // runProcessor runs the command once, in the log directory: 0 is previous, 1

@@ -6,6 +6,7 @@ package logdir
 
 import (
 	"bytes"
+	"compress/gzip"
 	"os"
 	"os/signal"
 	"sync/atomic"
@@ -52,6 +53,8 @@ type Log struct {
 	label    [tai64.TextLen + 1]byte
 	statBuf  [statusLen]byte
 	alertBuf []byte
+	zip      *gzip.Writer // nil until the first log is compressed
+	zipBuf   []byte
 
 	sigRead     int
 	term, alarm atomic.Bool

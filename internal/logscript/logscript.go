@@ -4,6 +4,7 @@ package logscript
 
 import (
 	"bytes"
+	"strings"
 
 	"bulkhead/internal/scan"
 )
@@ -48,6 +49,14 @@ type Dir struct {
 	Code      string // suffix of finished logs
 	Total     int64  // bytes of old logs, 0 = no limit
 	Period    int    // seconds after which current is rotated, 0 = never
+}
+
+// Gzip reports whether full logs are compressed by multilog itself: their suffix
+// says so, and no processor does something else with them. No action letter
+// of its own, since 0.76 ignores unknown words and old scripts may have some
+// (compat: daemontools.md section 19.4, 10).
+func (d *Dir) Gzip() bool {
+	return !d.Process && (d.Code == "gz" || strings.HasSuffix(d.Code, ".gz"))
 }
 
 // Defaults and bounds (compat: daemontools.md section 9).

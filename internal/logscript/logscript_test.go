@@ -75,3 +75,14 @@ func TestParse(t *testing.T) {
 		t.Error("stamps")
 	}
 }
+
+func TestGzip(t *testing.T) {
+	for script, want := range map[string]bool{"wgz": true, "ws.gz": true, "ws": false, "wgzip": false, "wxgz": false, "!gzip": false} {
+		if d := Parse([]string{script, "./a"}).Actions[0].Dir; d.Gzip() != want {
+			t.Errorf("%s: %v", script, d.Gzip())
+		}
+	}
+	if d := Parse([]string{"!gzip", "wgz", "./a"}).Actions[0].Dir; d.Gzip() {
+		t.Error("compressed twice")
+	}
+}

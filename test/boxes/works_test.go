@@ -40,7 +40,8 @@ var works = map[string][]work{
 		{drive: overTCP, files: map[string]string{"data.cdb": string(emptyCDB())}},
 		{env: []string{"IP"}, stdin: tcpQuestions(), files: map[string]string{"data.cdb": string(emptyCDB())}},
 	},
-	"multilog": {{args: []string{"t", "-*x", "e", "+*", "=status", "s4096", "n3", "./log"}, stdin: strings.Repeat(manyLines(), 3)}},
+	"multilog": {{args: []string{"t", "-*x", "e", "+*", "=status", "s4096", "n3", "./log"}, stdin: strings.Repeat(manyLines(), 3)},
+		{args: []string{"s4096", "n3", "wgz", "./log"}, stdin: strings.Repeat(manyLines(), 3)}},
 	"axfr-get": {{args: []string{"a.test", "zone", "zone.tmp", "SERVER"}}},
 	"rpz-get": {
 		{args: []string{"10-a.test", "SERVER"}},

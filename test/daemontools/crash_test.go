@@ -2,7 +2,9 @@ package daemontools
 
 import (
 	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -143,6 +145,15 @@ func content(t *testing.T, dir string) []byte {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if bytes.HasPrefix(b, []byte{0x1f, 0x8b}) {
+			z, err := gzip.NewReader(bytes.NewReader(b))
+			if err == nil {
+				b, err = io.ReadAll(z)
+			}
+			if err != nil {
+				t.Fatalf("%s is not whole: %v", n, err)
+			}
+		}
 		out = append(out, b...)
 	}
 	return out
@@ -163,6 +174,7 @@ func TestMultilogCrash(t *testing.T) {
 	}{
 		{"plain", []string{"s4096", "n99", "./log"}},
 		{"processor", []string{"s4096", "n99", "!cat; echo state >&5", "./log"}},
+		{"gzip", []string{"s4096", "n99", "ws.gz", "./log"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			steps := 0
