@@ -145,7 +145,7 @@ func TestRefused(t *testing.T) {
 
 func TestParseKey(t *testing.T) {
 	for _, bad := range []string{"", "# nothing", "k", "k hmac-sha256", "k hmac-md5 c2VjcmV0", "k hmac-sha256 ???", "k hmac-sha256 c2VjcmV0 x", "k hmac-sha256 c2VjcmV0\nj hmac-sha256 c2VjcmV0",
-string(make([]byte, maxKeyFile+1))} {
+		string(make([]byte, maxKeyFile+1))} {
 		if _, err := ParseKey([]byte(bad)); err == nil {
 			t.Errorf("%q accepted", bad)
 		}
