@@ -59,21 +59,26 @@ type Service struct {
 
 	killAt, finishAt, resumeAt time.Duration
 
-	epoch   time.Time
-	buf     [svstatus.ExtendedLen]byte
-	sockets []socket
+	throttle time.Duration // the one-second rule; tests have none
+	epoch    time.Time
+	buf      [svstatus.ExtendedLen]byte
+	sockets  []socket
 }
 
 // Run supervises the service in dir until it is told to leave.
 func Run(dir string) error {
-	s := &Service{dir: dir, notify: -1, notifyW: -1, killAt: never, finishAt: never, resumeAt: never, epoch: time.Now()}
+	s := prepare(dir)
 	if err := s.open(); err != nil {
 		return err
 	}
-	s.env = os.Environ()
 	s.perform(s.machine.Begin())
 	s.loop()
 	return nil
+}
+
+func prepare(dir string) *Service {
+	return &Service{dir: dir, env: os.Environ(), notify: -1, notifyW: -1, killAt: never, finishAt: never, resumeAt: never,
+		throttle: throttle, epoch: time.Now()}
 }
 
 // open does the start sequence: every failure is fatal, and the status is
@@ -207,7 +212,7 @@ func (s *Service) loop() {
 // second but what the service says about its readiness.
 func (s *Service) pause() {
 	for {
-		left := s.begun + throttle - s.now()
+		left := s.begun + s.throttle - s.now()
 		if left <= 0 {
 			return
 		}
