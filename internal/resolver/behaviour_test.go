@@ -282,6 +282,29 @@ func TestMinimisation(t *testing.T) {
 	}
 }
 
+// A step that ended without a referral is not made again for another name
+// below while its answer lives.
+func TestMinimisationRemembers(t *testing.T) {
+	f := zone(t, func(q *asked) {
+		if q.name == n("a.co.example") || q.name == n("b.co.example") {
+			www(q)
+			return
+		}
+		q.start(wire.BitAA).soa("example").send()
+	}, func(c *Config) { c.QMin = true })
+	for i, want := range []struct {
+		name string
+		cost int
+	}{
+		{"a.co.example", 3}, // referral, co.example, a.co.example
+		{"b.co.example", 1}, // without co.example
+	} {
+		if a, cost := f.ask(want.name, dns.TypeA); a.RCode != 0 || cost != want.cost {
+			t.Errorf("%d: rcode %d, %d packets, want %d: %v", i, a.RCode, cost, want.cost, f.log)
+		}
+	}
+}
+
 // One who is lame is not asked again, the other is.
 func TestLame(t *testing.T) {
 	f := newFake(t)

@@ -23,6 +23,7 @@ type Engine struct {
 	now       Time
 	timers    timerHeap
 	servers   serverTable
+	whole     wholeTable
 	roots     map[uint64]*root     // questions in work, by hash; further ones by next
 	exchanges map[uint64]*exchange // questions out, likewise
 	sends     map[Token]*send

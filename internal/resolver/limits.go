@@ -67,6 +67,7 @@ const (
 	maxRecords     = 1024     // records read of one response: 64 KB hold 5,000 of the smallest
 	maxMinimise    = 10       // RFC 9156, section 2.3, MAX_MINIMISE_COUNT
 	minimiseOneLab = 4        // the same, MINIMISE_ONE_LAB
+	maxWhole       = 4096     // steps of minimisation remembered to end without a referral, in one engine: 64 KB
 	maxMismatch    = 4        // wrong packets for one question before it goes by TCP; RFC 5452, section 9.2 suggests to act on floods
 	maxOpen        = 3        // of these, packets an answer to which is still welcome: each is a forger's chance (RFC 5452, section 5)
 	maxAttempts    = 12       // packets one exchange sends; then its zone has failed

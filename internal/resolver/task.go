@@ -852,6 +852,11 @@ func (t *task) question() (name []byte, typ dns.Type, minimal bool) {
 		left := maxMinimise - t.minCount
 		next = max(next, next+(full-next)/left)
 	}
+	// a step known to end without a referral, because zone and child share
+	// their servers or because there is no cut, need not be made again
+	for next < full && e.whole.knows(e, t.zoneName(), dnsname.Skip(name, full-next)) {
+		next++
+	}
 	if next >= full || t.typ == dns.TypeDS && next >= full-1 && full == zone+1 {
 		t.minLabels = 0
 		return name, t.typ, false
@@ -900,6 +905,9 @@ func (t *task) respond(w *response, from netip.AddrPort) {
 			t.state = stateValidate
 			e.wake(t)
 			return
+		}
+		if w.class == classNoData && w.soa {
+			e.whole.learn(e, t.zoneName(), w.msg.QName, w.negTTL)
 		}
 		if w.class == classNXDomain || w.class == classLame {
 			// not believed without having asked for the name itself
