@@ -187,6 +187,8 @@ func (s *Service) touch() { s.stamp = label() }
 func (s *Service) loop() {
 	for s.machine.Phase != supervisor.Gone {
 		busy := s.reap()
+		// A service that dies in its first second keeps reap busy for ever.
+		busy = s.readSignals() || busy
 		busy = s.timers() || busy
 		busy = s.readControl() || busy
 		if busy {
@@ -199,9 +201,6 @@ func (s *Service) loop() {
 		}
 		wait := min(longest, max(0, min(s.killAt, s.finishAt, s.resumeAt)-s.now()))
 		posix.Poll(fds[:], int64(wait))
-		if fds[0].Revents != 0 {
-			s.readSignals()
-		}
 		if fds[2].Revents != 0 {
 			s.readNotify()
 		}
@@ -301,7 +300,7 @@ func (s *Service) readControl() bool {
 	return true
 }
 
-func (s *Service) readSignals() {
+func (s *Service) readSignals() (any bool) {
 	var b [64]byte
 	n, _ := posix.Read(s.sigRead, b[:])
 	for i := 0; i < n; i++ {
@@ -312,6 +311,7 @@ func (s *Service) readSignals() {
 			s.event(supervisor.AskedToLeave, supervisor.Death{})
 		}
 	}
+	return n > 0
 }
 
 // readNotify takes what the service writes to its readiness descriptor: a
