@@ -62,6 +62,28 @@ func (a asked) ask(t *testing.T, port int, id uint16) {
 	t.Fatalf("no answer about %s", a.name)
 }
 
+// serves waits until the answer holds what new data say: a server takes them a
+// moment after they are published.
+func serves(t *testing.T, port int, a asked, data []byte) {
+	t.Helper()
+	for range 200 {
+		c, err := net.Dial("udp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Write(a.message(1))
+		c.SetReadDeadline(time.Now().Add(time.Second))
+		b := make([]byte, dns.MaxMessage)
+		n, _ := c.Read(b)
+		c.Close()
+		if bytes.Contains(b[:n], data) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatal("the new data are not served")
+}
+
 // traffic is a bit of everything: what is there, what is not, both transports.
 func traffic() (list []asked) {
 	for i, name := range []string{"www.s.test", "WWW.s.Test", "s.test", "none.s.test", "a.wild.s.test", "x.sub.s.test", "alias.s.test",
@@ -185,6 +207,7 @@ big TXT "` + strings.Repeat("x", 250) + `" "` + strings.Repeat("y", 250) + `" "`
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	serves(t, ours, asked{name: "www.s.test", typ: dns.TypeA}, []byte{192, 0, 2, 81})
 	for recording := range first {
 		code, out, r, page := shadow(recording)
 		// the name in two spellings and its alias, asked for addresses
