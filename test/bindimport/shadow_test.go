@@ -207,7 +207,7 @@ big TXT "` + strings.Repeat("x", 250) + `" "` + strings.Repeat("y", 250) + `" "`
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	serves(t, ours, asked{name: "www.s.test", typ: dns.TypeA}, []byte{192, 0, 2, 81})
+	serves(t, ours, asked{name: "www.s.test", t: dns.TypeA}, []byte{192, 0, 2, 81})
 	for recording := range first {
 		code, out, r, page := shadow(recording)
 		// the name in two spellings and its alias, asked for addresses
