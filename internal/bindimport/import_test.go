@@ -199,8 +199,12 @@ func TestEveryLineCompilesBack(t *testing.T) {
 		}
 		rec := Record{Owner: dnsname.Name("\x03" + string(data[:min(3, len(data))]) + "abc"[min(3, len(data)):] + "\x01z\x00"), Type: typ, TTL: r.Uint32() >> 1, Data: data}
 		lo := []string{"", "va"}[r.Intn(2)]
-		line := AppendLine(nil, &rec, lo)
-		if err := checkLine(&p, line, &rec, lo); err != nil {
+		l := rec.line(lo)
+		line, err := tinydata.AppendLine(nil, l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := checkLine(&p, line, l); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -160,7 +160,7 @@ func (c *Config) Rules() []string {
 		if v := c.viewOf(p); v != nil {
 			for _, z := range v.Zones {
 				if bindconf.Decide(z.transfer, p) == bindconf.Allow {
-					zones = append(zones, string(appendName(nil, []byte(z.Name.Lower()))))
+					zones = append(zones, z.Name.Text())
 				}
 			}
 		}

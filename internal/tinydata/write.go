@@ -14,15 +14,16 @@ import (
 // ErrLine says that the data language has no line for a record.
 var ErrLine = errors.New("no line can express this record")
 
-// AppendLine appends the line, with its newline, that gives exactly r again:
-// owner in lower case, everything else as it is. It prefers the oldest form
-// that fits and that people read easily, and presentation format for newer
-// types; data that have no presentation form become octal bytes.
+// AppendLine appends the line, with its newline, that gives exactly r again;
+// names keep their letter case, and asterisks are written as such. It prefers
+// the oldest form that fits and that people read easily, and presentation
+// format for newer types; data that have no presentation form become octal
+// bytes.
 func AppendLine(dst []byte, r *Record) ([]byte, error) {
 	out, ok := appendClassic(dst, r, true)
 	if !ok {
 		if out, ok = appendReadable(dst, r); !ok {
-			if out, ok = appendOctal(dst, r); !ok {
+			if out, ok = appendOctal(dst, r, true); !ok {
 				return dst, ErrLine
 			}
 		}
@@ -39,7 +40,7 @@ func AppendClassic(dst []byte, r *Record) ([]byte, error) {
 	}
 	out, ok := appendClassic(dst, r, false)
 	if !ok {
-		if out, ok = appendOctal(dst, r); !ok {
+		if out, ok = appendOctal(dst, r, false); !ok {
 			return dst, ErrLine
 		}
 	}
@@ -84,14 +85,18 @@ func (r *Record) expressible() bool {
 // appendDotted appends a name of rdata and the dot that makes it contain one,
 // so that it is never completed; letter case is kept if exact is set.
 func appendDotted(dst []byte, name []byte, exact bool) []byte {
-	if !exact {
-		return append(dnsname.AppendText(dst, name), '.')
+	if exact && name[0] == 0 {
+		return append(dst, '.') // axfr-get writes two
 	}
-	return append(appendExact(dst, name), '.')
+	return append(appendOwner(dst, name, exact), '.')
 }
 
-// appendExact is dnsname.AppendText that keeps letter case.
-func appendExact(dst []byte, n []byte) []byte {
+// appendOwner appends a name as dnsname.AppendText does; if exact is set letter
+// case is kept, and asterisks need no escape.
+func appendOwner(dst []byte, n []byte, exact bool) []byte {
+	if !exact {
+		return dnsname.AppendText(dst, n)
+	}
 	if n[0] == 0 {
 		return append(dst, '.')
 	}
@@ -101,7 +106,11 @@ func appendExact(dst []byte, n []byte) []byte {
 		}
 		end := i + 1 + int(n[i])
 		for i++; i < end; i++ {
-			dst = appendByte(dst, n[i])
+			if n[i] == '*' {
+				dst = append(dst, '*')
+			} else {
+				dst = appendByte(dst, n[i])
+			}
 		}
 	}
 	return dst
@@ -124,7 +133,7 @@ func appendClassic(dst []byte, r *Record, exact bool) ([]byte, bool) {
 	out := dst
 	start := func(c byte) {
 		out = append(out, c)
-		out = append(dnsname.AppendText(out, r.Owner), ':')
+		out = append(appendOwner(out, r.Owner, exact), ':')
 	}
 	d := r.Data
 	switch r.Type {
@@ -218,7 +227,7 @@ func appendReadable(dst []byte, r *Record) ([]byte, bool) {
 		return dst, false
 	}
 	out := append(dst, ':')
-	out = append(dnsname.AppendText(out, r.Owner), ':')
+	out = append(appendOwner(out, r.Owner, true), ':')
 	out = append(append(out, r.Type.String()...), ':')
 	text := len(out)
 	out = rdata.AppendText(out, r.Type, r.Data)
@@ -250,12 +259,12 @@ func appendReadable(dst []byte, r *Record) ([]byte, bool) {
 }
 
 // appendOctal appends a : line with octal bytes, without ttl.
-func appendOctal(dst []byte, r *Record) ([]byte, bool) {
+func appendOctal(dst []byte, r *Record, exact bool) ([]byte, bool) {
 	if !r.expressible() || prohibited(r.Type) != nil {
 		return dst, false
 	}
 	out := append(dst, ':')
-	out = append(dnsname.AppendText(out, r.Owner), ':')
+	out = append(appendOwner(out, r.Owner, exact), ':')
 	out = append(strconv.AppendUint(out, uint64(r.Type), 10), ':')
 	for _, c := range r.Data {
 		if c == '.' {

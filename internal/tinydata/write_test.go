@@ -68,9 +68,9 @@ func TestAppendLine(t *testing.T) {
 		r                 Record
 		readable, classic string
 	}{
-		{Record{Owner: owner, Type: dns.TypeA, TTL: 5, Data: []byte{192, 0, 2, 1}}, `+\052.example.test:192.0.2.1:5`, ""},
-		{Record{Owner: owner, Type: dns.TypeNS, TTL: 5, Data: name("ns.Test")}, `&\052.example.test::ns.Test.:5`, "-"},
-		{Record{Owner: name("x"), Type: dns.TypeNS, TTL: 5, Data: name("")}, `&x::..:5`, ""},
+		{Record{Owner: owner, Type: dns.TypeA, TTL: 5, Data: []byte{192, 0, 2, 1}}, `+*.Example.test:192.0.2.1:5`, `+\052.example.test:192.0.2.1:5`},
+		{Record{Owner: owner, Type: dns.TypeNS, TTL: 5, Data: name("ns.Test")}, `&*.Example.test::ns.Test.:5`, "-"},
+		{Record{Owner: name("x"), Type: dns.TypeNS, TTL: 5, Data: name("")}, `&x::.:5`, `&x::..:5`},
 		{Record{Owner: name("x"), Type: dns.TypeCNAME, Data: name("B.c")}, `Cx:B.c.:0`, `Cx:b.c.:0`},
 		{Record{Owner: name("x"), Type: dns.TypeMX, TTL: 7, Data: append([]byte{1, 0}, name("mx")...)}, `@x::mx.:256:7`, ""},
 		{Record{Owner: name("x"), Type: dns.TypeTXT, TTL: 7, Data: []byte("\x03a:b")}, `'x:a\072b:7`, `:x:16:\003a\072b:7`},
