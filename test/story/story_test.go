@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"bulkhead/internal/testbin"
 	"bulkhead/test/zonegen"
@@ -210,29 +209,42 @@ acl secondaries { ` + secIP + `; };
 	}
 	lan.until("192.0.2.34", "dnsq a new2.z3.example "+secIP)
 
-	// 8. BIND stops, tinydns takes its address; a client that asks all the
-	// time, with the patience of a resolver, gets every answer.
-	loop := lan.command("i=0; while [ $i -lt 60 ]; do timeout 10 dig +time=1 +tries=8 @" + bindIP + " z5.example soa | grep -q 'status: NOERROR' || { echo lost; break; }; i=$((i + 1)); sleep 0.05; done; echo asked $i")
+	// 8. BIND stops, tinydns takes its address. A client asks ten questions a
+	// second all the time, each up to five times as a stub resolver does, a
+	// second apart: every one is answered. How many needed more than one try
+	// depends on how busy the machine is, so that is only said.
+	const enough = 10
+	loop := lan.command("mkdir /tmp/asked; i=0; while [ $i -lt 1200 ] && ! test -e /tmp/asked/stop; do i=$((i + 1)); " +
+		"( try=1; while [ $try -le 5 ]; do if dig +time=1 +tries=1 @" + bindIP + " z5.example soa | grep -q 'status: NOERROR'; then echo try $try; exit; fi; try=$((try + 1)); sleep 1; done; echo lost ) >> /tmp/asked/log & " +
+		"sleep 0.1; done; wait; echo asked $i")
 	var asked strings.Builder
 	loop.Stdout = &asked
 	if err := loop.Start(); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(500 * time.Millisecond)
-	bind.sh("kill $(pidof named)")
-	bind.sh("ip addr del " + bindIP + "/16 dev eth0")
-	pri.sh("ip addr add " + bindIP + "/16 dev eth0")
-	pri.sh("echo " + bindIP + " > /etc/tinydns/env/IP && echo " + bindIP + " > /etc/axfrdns/env/IP && svc -t /service/tinydns /service/axfrdns")
+	answered := "test $(grep -c try /tmp/asked/log) -ge %d && echo enough"
+	lan.until("enough", fmt.Sprintf(answered, enough))
+	bind.sh("kill $(pidof named) && ip addr del " + bindIP + "/16 dev eth0")
+	pri.sh("ip addr add " + bindIP + "/16 dev eth0 && echo " + bindIP + " > /etc/tinydns/env/IP && echo " + bindIP + " > /etc/axfrdns/env/IP && svc -t /service/tinydns /service/axfrdns")
 	for _, h := range []*host{lan, outer, pri, root} { // as a gratuitous ARP does
 		h.sh("ip neigh flush all")
 	}
+	lan.until(" 2147483000 ", "timeout 5 dnsq soa z3.example "+bindIP)
+	done := 0
+	fmt.Sscan(lan.sh("wc -l < /tmp/asked/log"), &done)
+	lan.until("enough", fmt.Sprintf(answered, done+enough))
+	lan.sh("touch /tmp/asked/stop")
 	if err := loop.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	if got := asked.String(); got != "asked 60\n" {
-		t.Errorf("a client missed answers during the takeover:\n%s%s", got, pri.logs())
+	log := lan.sh("cat /tmp/asked/log")
+	questions := 0
+	fmt.Sscanf(asked.String(), "asked %d", &questions)
+	lost, first := strings.Count(log, "lost\n"), strings.Count(log, "try 1\n")
+	t.Logf("takeover: %d questions, ten a second; %d answered at the first try, %d never", questions, first, lost)
+	if lost > 0 || strings.Count(log, "try ") != questions || questions < 2*enough {
+		t.Errorf("a client missed answers during the takeover: %d of %d lost\n%s", lost, questions, pri.logs())
 	}
-	lan.until(" 2147483000 ", "dnsq soa z3.example "+bindIP)
 	lan.until("192.0.2.34", "DNSCACHEIP="+cacheIP+" dnsqr a new2.z3.example")
 	t.Logf("%d lines of zone files", records)
 	articleWasRun(t, n)
