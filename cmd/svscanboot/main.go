@@ -5,6 +5,7 @@ package main
 
 import (
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -58,7 +59,18 @@ func run([]string) error {
 		&syscall.ProcAttr{Env: env, Files: []uintptr{uintptr(r), n, n}})
 	syscall.Close(r)
 	syscall.Close(w)
-	// It stays as the parent of both.
+	// It stays as the parent of both. What systemd says to it is meant for svscan:
+	// TERM stops all services in order, HUP looks again. The original died of it
+	// and left them running, for a second svscan to meet at the next start.
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		for sig := range c {
+			if scanner > 0 {
+				syscall.Kill(scanner, sig.(syscall.Signal))
+			}
+		}
+	}()
 	for _, pid := range []int{scanner, title} {
 		if pid > 0 {
 			posix.Wait4(pid, nil, 0)
