@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bulkhead/internal/cdb"
-	"bulkhead/internal/timeslice"
 	"bulkhead/internal/tinydata"
 	"bulkhead/internal/zindex"
 )
@@ -22,7 +21,6 @@ const gcPercent = 50
 
 // Tinydns makes tinydns's data.cdb, and data.idx beside it.
 func Tinydns() error {
-	timeslice.Ask(timeslice.Computing)
 	debug.SetGCPercent(gcPercent)
 	x := &zoneIndex{b: zindex.NewBuilder()}
 	return Make(func(src *Source, w *cdb.Writer) error {

@@ -27,7 +27,6 @@ import (
 	"bulkhead/internal/rrl"
 	"bulkhead/internal/sandbox"
 	"bulkhead/internal/tai64"
-	"bulkhead/internal/timeslice"
 )
 
 // Program is a server's own part, one a thread.
@@ -79,7 +78,6 @@ func Run(spec Spec) error {
 		errors.As(err, &e)
 		return prog.Fatal("unable to "+e.Stage+" UDP socket", e.Err)
 	}
-	timeslice.Ask(timeslice.Serving)
 	limit, limitErr := newLimits(workers) // reported after what the box says
 	if err := sandbox.Enter(spec.Box); err != nil {
 		return err
