@@ -1,0 +1,78 @@
+package dnssec
+
+import (
+	"crypto/rand"
+	"testing"
+
+	"bulkhead/internal/dns"
+	"bulkhead/internal/dnsname"
+)
+
+// Which key a DS makes the entry to a zone, what the search for it may cost,
+// and when a zone counts as insecure.
+func TestVerifyKeys(t *testing.T) {
+	zone := dnsname.Name("\x04test\x00")
+	const now = 1_000_000
+	key := func(flags uint16) *PrivateKey {
+		k, err := Generate(rand.Reader, ED25519, flags, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	set := func(signers ...*PrivateKey) *RRset {
+		s := &RRset{Name: zone, Type: dns.TypeDNSKEY, TTL: 3600}
+		for _, k := range signers {
+			s.Data = append(s.Data, k.Data)
+		}
+		for _, k := range signers {
+			sig, err := k.Sign(rand.Reader, s, zone, now-100, now+100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Sigs = append(s.Sigs, sig)
+		}
+		return s
+	}
+	ds := func(k *PrivateKey, change func(*DS)) []byte {
+		data, _ := k.DS(zone, 2)
+		if d, ok := ParseDS(data); ok && change != nil {
+			change(&d)
+			data = d.AppendData(nil)
+		}
+		return data
+	}
+	const zoneKey = FlagZone | 1 // RFC 4034, section 2.1.1: with the SEP bit
+	k := key(zoneKey)
+	revoked := k.WithFlags(zoneKey | FlagRevoke)
+	noZone := k.WithFlags(1)
+	spent := NewBudget()
+	spent.DS = 1
+	for _, c := range []struct {
+		what   string
+		set    *RRset
+		ds     [][]byte
+		budget Budget
+		status Status
+		reason Reason
+	}{
+		{"a match", set(k), [][]byte{ds(k, nil)}, NewBudget(), Secure, ReasonNone},
+		{"a revoked key with a DS of its own", set(revoked), [][]byte{ds(revoked, nil)}, NewBudget(), Bogus, ReasonRevokedKey},
+		{"a key of no zone with a DS of its own", set(noZone), [][]byte{ds(noZone, nil)}, NewBudget(), Bogus, ReasonNotZoneKey},
+		{"a wrong digest", set(k), [][]byte{ds(k, func(d *DS) { d.Digest[0] ^= 1 })}, NewBudget(), Bogus, ReasonNoKeyMatchesDS},
+		{"an unknown algorithm alone", set(k), [][]byte{ds(k, func(d *DS) { d.Algorithm = 200 })}, NewBudget(), Insecure,
+			ReasonUnsupportedAlgorithm},
+		{"an unknown digest alone", set(k), [][]byte{ds(k, func(d *DS) { d.DigestType = 200 })}, NewBudget(), Insecure,
+			ReasonUnsupportedDigest},
+		{"an unknown algorithm beside a wrong digest", set(k), [][]byte{ds(k, func(d *DS) { d.Algorithm = 200 }),
+			ds(k, func(d *DS) { d.Digest[0] ^= 1 })}, NewBudget(), Bogus, ReasonNoKeyMatchesDS},
+		{"more digests than are left, the right one last", set(k), [][]byte{ds(k, func(d *DS) { d.Digest[0] ^= 1 }), ds(k, nil)}, spent,
+			Bogus, ReasonBudget},
+	} {
+		var v Verifier
+		b := c.budget
+		if got := v.VerifyKeys(Policy{}, c.set, c.ds, nil, now, &b); got.Status != c.status || got.Reason != c.reason {
+			t.Errorf("%s: %v, %v; want %v, %v", c.what, got.Status, got.Reason, c.status, c.reason)
+		}
+	}
+}
