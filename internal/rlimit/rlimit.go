@@ -123,39 +123,53 @@ func (l *Limits) check(argv, env []string) error {
 	}
 	// The probe is this very program, the smallest of its kind, under the
 	// limits; it is started by a copy of this program that has set them.
-	pid, err := l.startProbe(env)
-	if err != nil {
-		return nil // then nothing is known, and exec will tell
+	for _, margin := range probeMargins {
+		pid, err := l.startProbe(env, margin)
+		if err != nil {
+			return nil // then nothing is known, and exec will tell
+		}
+		var ws syscall.WaitStatus
+		if _, err := posix.Wait4(pid, &ws, 0); err != nil {
+			return nil
+		}
+		if !ws.Exited() || ws.ExitStatus() != 0 {
+			return l.refuse(argv)
+		}
 	}
-	var ws syscall.WaitStatus
-	if _, err := posix.Wait4(pid, &ws, 0); err != nil || ws.Exited() && ws.ExitStatus() == 0 {
-		return nil
-	}
+	return nil
+}
+
+func (l *Limits) refuse(argv []string) error {
 	return prog.Fatal("unable to run "+argv[0]+": it is a Go program, which can not start under "+
 		strings.Join(l.words, " ")+"; leave out these limits, the program bounds its memory itself", nil)
 }
 
-// probeMargin: the probe gets an eighth less than the program will have. Two
-// starts of a Go program differ by some MB, as its threads happen to come up,
-// and the program may be larger than the probe. Measured at the edge: 45 +- 2
-// MB of data, 720 to 800 MB of address space.
-const probeMargin = 8
+// probeMargins: the probes get an eighth, a sixteenth, a thirty-second part less
+// than the program will have, and the same. Two starts of a Go program differ by
+// some MB, as its threads happen to come up, and the program may be larger than
+// the probe; measured at the edge: 45 +- 2 MB of data, 720 to 800 MB of address
+// space. And there is a second edge: with 1.2 to 1.26 GB of address space the
+// runtime gets what it sets aside first, and then nothing more.
+var probeMargins = [...]uint64{8, 16, 32, 0}
 
 // stackMargin, in bytes, is the least that the probe's stack is smaller: the
 // kernel counts pages, and the program's arguments may fill some more.
 const stackMargin = 16 << 10
 
-// startProbe runs this program as child with the limits handed over in its
-// arguments: resource, value, resource, value...
-func (l *Limits) startProbe(env []string) (int, error) {
+// startProbe runs this program as child with the limits, less one part in
+// margin (0: none), handed over in its arguments: resource, value, resource,
+// value...
+func (l *Limits) startProbe(env []string, margin uint64) (int, error) {
 	argv := []string{"softlimit", probeArg}
 	for _, x := range l.list {
 		n := x.value.Cur
-		switch x.resource {
-		case syscall.RLIMIT_AS, syscall.RLIMIT_DATA:
-			n -= n / probeMargin
-		case syscall.RLIMIT_STACK:
-			n -= min(n, max(n/probeMargin, stackMargin))
+		if margin > 0 {
+			switch x.resource {
+			case syscall.RLIMIT_AS, syscall.RLIMIT_DATA:
+				n -= n / margin
+			case syscall.RLIMIT_STACK:
+				n -= min(n, max(n/margin, stackMargin))
+			}
 		}
 		argv = append(argv, posix.Itoa(x.resource), string(posix.AppendUint(nil, n)))
 	}
