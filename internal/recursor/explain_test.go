@@ -22,12 +22,7 @@ import (
 // rule decided, with the chain, key tags and times of signatures.
 func TestExplainBogus(t *testing.T) {
 	testbin.NeedRoot(t)
-	cmd := exec.Command("unshare", "-n", os.Args[0], "-test.run=^TestExplainBogusInside$", "-test.v")
-	cmd.Env = append(os.Environ(), "EXPLAIN_BOGUS="+testbin.Dir(t, "dnscache", "dnscache-explain"))
-	out, err := cmd.CombinedOutput()
-	if t.Logf("%s", out); err != nil {
-		t.Fatal(err)
-	}
+	testbin.Inside(t, "TestExplainBogusInside", "EXPLAIN_BOGUS", testbin.Dir(t, "dnscache", "dnscache-explain"))
 }
 
 func TestExplainBogusInside(t *testing.T) {

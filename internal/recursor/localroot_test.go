@@ -20,13 +20,7 @@ func TestLocalRoot(t *testing.T) {
 	for _, p := range []string{"usr/sbin/nsd", "usr/bin/ldns-signzone", "usr/bin/ldns-keygen"} {
 		testbin.Peer(t, p)
 	}
-	cmd := exec.Command("unshare", "-n", os.Args[0], "-test.run=^TestLocalRootInside$", "-test.v")
-	cmd.Env = append(os.Environ(), "LOCAL_ROOT="+testbin.Dir(t, "dnscache", "rpz-get"))
-	out, err := cmd.CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testbin.Inside(t, "TestLocalRootInside", "LOCAL_ROOT", testbin.Dir(t, "dnscache", "rpz-get"))
 }
 
 func TestLocalRootInside(t *testing.T) {

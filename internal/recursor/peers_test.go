@@ -38,13 +38,7 @@ func TestSameVerdicts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("long")
 	}
-	cmd := exec.Command("unshare", "-n", "-m", os.Args[0], "-test.run=^TestSameVerdictsInside$", "-test.v")
-	cmd.Env = append(os.Environ(), "SAME_VERDICTS="+testbin.Dir(t, "dnscache"))
-	out, err := cmd.CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testbin.Inside(t, "TestSameVerdictsInside", "SAME_VERDICTS", testbin.Dir(t, "dnscache"), "-m")
 }
 
 // signed is a zone that a tool has signed.

@@ -35,11 +35,7 @@ func TestAnchorsFollow(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v %s", err, out)
 	}
-	cmd := exec.Command("unshare", "-n", os.Args[0], "-test.run=^TestAnchorsFollowInside$", "-test.v")
-	cmd.Env = append(os.Environ(), "ANCHORS_FOLLOW="+bin)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v %s", err, out)
-	}
+	testbin.Inside(t, "TestAnchorsFollowInside", "ANCHORS_FOLLOW", bin)
 }
 
 // keyServer answers for the root's keys, and for nothing else.

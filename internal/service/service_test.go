@@ -93,7 +93,7 @@ func descriptors(t *testing.T) int {
 	t.Helper()
 	list, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
-		t.Skip("no /proc")
+		t.Fatal(err)
 	}
 	return len(list)
 }

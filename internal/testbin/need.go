@@ -9,8 +9,8 @@ import (
 // ci reports whether nothing may be skipped.
 func ci() bool { return os.Getenv("CI") == "true" }
 
-// lack skips the test with a reason, or fails it where nothing may be skipped.
-func lack(t testing.TB, reason string) {
+// Lack skips the test with a reason, or fails it where nothing may be skipped.
+func Lack(t testing.TB, reason string) {
 	t.Helper()
 	if ci() {
 		t.Fatal("CI must not skip this test: " + reason)
@@ -22,7 +22,7 @@ func lack(t testing.TB, reason string) {
 func NeedRoot(t testing.TB) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		lack(t, "needs root")
+		Lack(t, "needs root")
 	}
 }
 
@@ -48,7 +48,7 @@ func Peer(t testing.TB, file string) string {
 	t.Helper()
 	p := filepath.Join(PeersDir(), file)
 	if _, err := os.Stat(p); err != nil {
-		lack(t, "no "+file+" here; run: scripts/peers $(cat test/peers.txt)")
+		Lack(t, "no "+file+" here; run: scripts/peers $(cat test/peers.txt)")
 	}
 	return p
 }
@@ -78,7 +78,7 @@ func Shared(t testing.TB, name string) string {
 		p = filepath.Join(d, name)
 	}
 	if _, err := os.Stat(p); err != nil {
-		lack(t, "no "+p+" here")
+		Lack(t, "no "+p+" here")
 	}
 	return p
 }

@@ -33,13 +33,7 @@ func TestCostBesideUnbound(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: long")
 	}
-	cmd := exec.Command("unshare", "-n", os.Args[0], "-test.run=^TestInside$", "-test.v")
-	cmd.Env = append(os.Environ(), "ATTACKS_BIN="+testbin.Dir(t, "dnscache"))
-	out, err := cmd.CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testbin.Inside(t, "TestInside", "ATTACKS_BIN", testbin.Dir(t, "dnscache"))
 }
 
 // lab holds the scripted servers: the root at 127.1.0.1, the attacker at
