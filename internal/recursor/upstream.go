@@ -39,6 +39,13 @@ type up struct {
 	token resolver.Token
 }
 
+// sending is a question whose socket stands ready and which goes out at the
+// round's end.
+type sending struct {
+	token    resolver.Token
+	from, to int32 // its place in upstream.text
+}
+
 // upConn is a connection to a server.
 type upConn struct {
 	fd        int
@@ -58,6 +65,8 @@ type upstream struct {
 	free  []int32
 	conns []upConn
 	where map[resolver.Token]place
+	queue []sending
+	text  []byte // the messages in queue, one behind the other
 	rx    oneReceiver
 	rnd   [512]byte
 	left  int
@@ -111,7 +120,10 @@ func family(a netip.Addr) int {
 	return unix.AF_INET6
 }
 
-// SendUDP implements resolver.Net.
+// SendUDP implements resolver.Net. The datagram leaves at the round's
+// end: sent back to back, many find the receiver awake, where each by itself
+// would have to wake it, which on a virtual machine costs as much as all the
+// rest of a question.
 func (u *upstream) SendUDP(to netip.AddrPort, msg []byte, token resolver.Token) bool {
 	from, ok := u.local(to.Addr())
 	if !ok || len(u.free) == 0 {
@@ -146,14 +158,29 @@ func (u *upstream) SendUDP(to netip.AddrPort, msg []byte, token resolver.Token) 
 		closeNow(fd)
 		return false
 	}
-	if _, e := sendNow(fd, msg); e != 0 {
-		closeNow(fd)
-		return false
-	}
 	u.free = u.free[:len(u.free)-1]
 	p.fd, p.token = fd, token
 	u.where[token] = place{index: i}
+	at := int32(len(u.text))
+	u.text = append(u.text, msg...)
+	u.queue = append(u.queue, sending{token, at, int32(len(u.text))})
 	return true
+}
+
+// sendQueue sends what SendUDP has gathered. Whom the kernel refuses, as by a
+// packet filter, the engine hears of, and what it sends instead goes out too.
+func (u *upstream) sendQueue() {
+	for i := 0; i < len(u.queue); i++ {
+		q := u.queue[i]
+		p, ok := u.where[q.token]
+		if !ok {
+			continue // cancelled meanwhile
+		}
+		if _, e := sendNow(u.ups[p.index].fd, u.text[q.from:q.to]); e != 0 {
+			u.fail(q.token)
+		}
+	}
+	u.queue, u.text = u.queue[:0], u.text[:0]
 }
 
 // Cancel implements resolver.Net.

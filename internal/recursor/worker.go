@@ -188,7 +188,8 @@ func (w *worker) useNames() {
 
 // finish sends what a round has left: log lines before answers.
 func (w *worker) finish() {
-	for len(w.later) > 0 || len(w.laterUp) > 0 {
+	for len(w.later) > 0 || len(w.laterUp) > 0 || len(w.up.queue) > 0 {
+		w.up.sendQueue()
 		w.settleLater()
 		for len(w.laterUp) > 0 {
 			i := w.laterUp[len(w.laterUp)-1]
