@@ -83,7 +83,8 @@ func Make(compile func(src *Source, w *cdb.Writer) error, index Index) error {
 		return prog.Fatal("unable to create "+Tmp, err)
 	}
 	defer out.Close()
-	w := cdb.NewWriter(&early{File: out})
+	file := &early{File: out}
+	w := cdb.NewWriter(file)
 	if err := compile(&Source{f, st.Size(), st.ModTime()}, w); err != nil {
 		return words(err)
 	}
@@ -98,6 +99,9 @@ func Make(compile func(src *Source, w *cdb.Writer) error, index Index) error {
 	finished := make(chan error, 1)
 	go func() {
 		err := w.Finish()
+		if err == nil {
+			err = file.Flush()
+		}
 		if err == nil && index != nil {
 			err = os.Chtimes(Tmp, start, start)
 		}
@@ -155,7 +159,11 @@ func writeIndex(out *os.File, n int, index Index, id zindex.Identity) (err error
 		return err
 	}
 	defer mapfile.Unmap(c)
-	if err := index.Write(&early{File: f}, c, id); err != nil {
+	to := &early{File: f}
+	if err := index.Write(to, c, id); err != nil {
+		return err
+	}
+	if err := to.Flush(); err != nil {
 		return err
 	}
 	return f.Sync()
@@ -201,24 +209,66 @@ func words(err error) error {
 	return prog.Fatal("unable to create "+Tmp, err)
 }
 
+// hugePage is the size in bytes of the pages that a processor with pages of
+// 4 KiB maps whole. A file that is written in pieces of this size and place
+// gets such pages from a file system that has them (ext4 and xfs on Linux 6.16
+// and later): the server then maps a million names with 48 page faults and not
+// 24,000, and lets go of them as fast.
+const hugePage = 2 << 20
+
 // earlyLen is how many bytes are written before the kernel is told to begin
 // taking them to the disk, so that the disk works while the parsers do and the
 // fsync at the end finds little left.
-const earlyLen = 8 << 20
+const earlyLen = 4 * hugePage
 
-// early is a file that starts writing back before it is complete.
+// early is a file that is written in whole huge pages and starts to go to the
+// disk before it is complete. What it has taken stands in the file after Seek
+// or Flush.
 type early struct {
 	*os.File
-	pos, told int64
+	buf       []byte
+	pos, told int64 // where buf will go; what the kernel was told of
 }
 
-func (e *early) Write(p []byte) (int, error) {
-	n, err := e.File.Write(p)
+// Write implements io.Writer.
+func (e *early) Write(p []byte) (n int, err error) {
+	for n < len(p) {
+		// to the end of the huge page that pos lies in
+		room := hugePage - int(e.pos%hugePage) - len(e.buf)
+		if e.buf == nil {
+			e.buf = make([]byte, 0, hugePage)
+		}
+		k := min(room, len(p)-n)
+		e.buf = append(e.buf, p[n:n+k]...)
+		n += k
+		if k == room {
+			if err := e.Flush(); err != nil {
+				return n, err
+			}
+		}
+	}
+	return n, nil
+}
+
+// Flush writes what is left.
+func (e *early) Flush() error {
+	n, err := e.File.Write(e.buf)
 	e.pos += int64(n)
+	e.buf = e.buf[:0]
 	if e.pos-e.told >= earlyLen {
 		// only a hint: an error changes nothing
 		unix.SyncFileRange(int(e.File.Fd()), e.told, e.pos-e.told, unix.SYNC_FILE_RANGE_WRITE)
 		e.told = e.pos
 	}
-	return n, err
+	return err
+}
+
+// Seek implements io.Seeker.
+func (e *early) Seek(offset int64, whence int) (int64, error) {
+	if err := e.Flush(); err != nil {
+		return e.pos, err
+	}
+	pos, err := e.File.Seek(offset, whence)
+	e.pos = pos
+	return pos, err
 }
