@@ -66,7 +66,8 @@ type Question struct {
 	Same []byte
 
 	Hashed  bool // the program's own, as are Hash and Ahead; see server.Preparer
-	badOPT  bool
+	format  bool // what stands behind the question is malformed
+	badOPT  bool // an option is
 	Hash    uint64
 	Ahead   uint64
 	packet  []byte // the packet asked
@@ -125,7 +126,7 @@ type Entry struct {
 const maxPlain = 512
 
 // Parse takes a packet apart into q; false: it gets no answer. Nothing of the
-// packet is checked that 1.05 did not, except what an OPT record says.
+// packet is checked that 1.05 did not, except what stands behind the question.
 func (r *Responder) Parse(q *Question, packet []byte, peer *Peer, tcp bool, now Time) bool {
 	if len(packet) < dns.HeaderLen || packet[2]&0x80 != 0 || packet[4] != 0 || packet[5] != 1 {
 		return false
@@ -141,10 +142,7 @@ func (r *Responder) Parse(q *Question, packet []byte, peer *Peer, tcp bool, now 
 	q.Type = dns.Type(binary.BigEndian.Uint16(packet[i:]))
 	q.Class = dns.Class(binary.BigEndian.Uint16(packet[i+2:]))
 	i += 4
-	q.edns.Present, q.badOPT, q.DO = false, false, false
-	if i < len(packet) && packet[10]|packet[11] != 0 {
-		q.findOPT(i)
-	}
+	q.format, q.badOPT, q.DO = q.edns.FromQuery(packet, i) != nil, false, false
 	if len(packet) > maxPlain && !q.edns.Present && !tcp {
 		return false
 	}
@@ -158,7 +156,8 @@ func (r *Responder) Parse(q *Question, packet []byte, peer *Peer, tcp bool, now 
 			q.Limit = min(max(int(q.edns.UDPSize), dns.MinUDP), dns.EDNSUDPSize)
 		}
 		q.opt = options{}
-		if len(q.edns.Options) > 0 && !r.parseOptions(q) {
+		// What options of another version look like nobody knows.
+		if len(q.edns.Options) > 0 && q.edns.Version == 0 && !r.parseOptions(q) {
 			q.badOPT = true
 		}
 		q.Limit -= r.reserve(q)
@@ -240,13 +239,17 @@ func (r *Responder) Reply(dst []byte, q *Question, peer *Peer, now Time) ([]byte
 			q.Bits |= wire.BitAA // as 1.05
 		}
 		msg = q.Header(dst, res.RCode)
-	case q.badOPT:
+	case q.format:
 		e.Mark = 'I'
 		res.RCode = dns.RCodeFormErr
 		msg = q.Header(dst, res.RCode)
 	case q.edns.Present && q.edns.Version != 0: // RFC 6891, section 6.1.3
 		e.Mark = 'I'
 		res.RCode = dns.RCodeBadVers
+		msg = q.Header(dst, res.RCode)
+	case q.badOPT: // section 7
+		e.Mark = 'I'
+		res.RCode = dns.RCodeFormErr
 		msg = q.Header(dst, res.RCode)
 	default:
 		if q.Class == dns.ClassIN || q.TCP { // for any class over TCP (compat: djbdns.md section 6)

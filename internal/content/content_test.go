@@ -38,6 +38,9 @@ func with(opt string) string {
 	return "1234 0100 0001 0000 0000 0001 03777777 0474657374 00 0001 0001 00 0029 " + opt
 }
 
+// count gives a packet other counts of records.
+func count(s, counts string) string { return s[:15] + counts + s[29:] }
+
 func TestRespond(t *testing.T) {
 	r := Responder{Program: &stub{}, Config: Config{NSID: []byte("n1"), ECS: true, Cookies: []cookie.Secret{{1}}}}
 	for _, x := range []struct {
@@ -78,6 +81,26 @@ func TestRespond(t *testing.T) {
 		{"subnet with stray bits", with("04d0 00 00 0000 000b 0008 0007 0001 11 00 c000ff"), 'I', "1234 8101"},
 		{"two OPT", strings.Replace(with("04d0 00 00 0000 0000 00 0029 04d0 00 00 0000 0000"), "0000 0000 0001", "0000 0000 0002", 1), 'I', "1234 8101"},
 		{"OPT not at the root", "1234 0100 0001 0000 0000 0001 00 0001 0001 0161 00 0029 04d0 00 00 0000 0000", 'I', "1234 8101"},
+		// Errors of an OPT record that can be told from others get one in return
+		// (RFC 6891, section 7).
+		{"OPT cut after its owner", with("")[:len(with(""))-6], 'I', "1234 8101 0001 0000 0000 0000"},
+		{"OPT cut after its type", with(""), 'I', "1234 8101 0001 0000 0000 0000"},
+		{"OPT cut before its length", with("04d0 00 00 0000"), 'I', "1234 8101 0001 0000 0000 0000"},
+		{"OPT cut in its data", with("04d0 00 00 8000 0008 0003"), 'I', "1234 8101 0001 0000 0000 0001 03777777 0474657374 00 0001 0001 00 0029 04d0 00 00 8000 0000"},
+		{"option cut in its length", with("04d0 00 00 0000 0003 0003 00"), 'I', "1234 8101 0001 0000 0000 0001"},
+		{"OPT in the answer section", count(with("04d0 00 00 0000 0000"), "0001 0000 0000"), 'I', "1234 8101 0001 0000 0000 0001"},
+		{"OPT in the authority section", count(with("04d0 00 00 0000 0000"), "0000 0001 0000"), 'I', "1234 8101 0001 0000 0000 0001"},
+		{"OPT that a pointer says is at the root", count(plain, "0000 0000 0001") + "c015 0029 04d0 00 00 0000 0000", 'I', "1234 8101 0001 0000 0000 0001"},
+		{"one of two counted records missing", count(with("04d0 00 00 0000 0000"), "0000 0000 0002"), 'I', "1234 8101 0001 0000 0000 0001"},
+		{"OPT after another record", count(plain, "0000 0000 0002") + "00 0001 0001 00000000 0004 01020304 00 0029 04d0 00 00 0000 0000", '+', "1234 8500 0001 0000 0000 0001"},
+		{"another record cut", count(plain, "0000 0000 0001") + "00 0001 0001 00000000 0004 010203", 'I', "1234 8101 0001 0000 0000 0000"},
+		{"another version, options of who knows what form", with("04d0 00 01 0000 0004 0003 0009"), 'I', "1234 8100 0001 0000 0000 0001 03777777 0474657374 00 0001 0001 00 0029 04d0 01 00 0000 0000"},
+		{"two OPT of another version", count(with("04d0 00 01 0000 0000 00 0029 04d0 00 01 0000 0000"), "0000 0000 0002"), 'I', "1234 8101 0001 0000 0000 0001"},
+		// What 1.05 did not look at, beyond the counts and behind them.
+		{"bytes behind OPT", with("04d0 00 00 0000 0000 99"), '+', "1234 8500 0001 0000 0000 0001"},
+		{"OPT that is not counted", count(with("04d0 00 00 0000 0000"), "0000 0000 0000"), '+', "1234 8500 0001 0000 0000 0000"},
+		{"zeros behind the question", plain + "00000000", '+', "1234 8500 0001 0000 0000 0000"},
+		{"OPT counted, and nothing there", count(plain, "0000 0000 0001"), '+', "1234 8500 0001 0000 0000 0000"},
 	} {
 		var q Question
 		got, e := r.Respond(nil, packet(x.packet), &q, &Peer{Addr: AddrFrom4([4]byte{127, 0, 0, 1}), Port: 53}, false, Time{TAI: 1, Unix: 1})

@@ -17,43 +17,6 @@ type options struct {
 	ecs       []byte // the whole option's data
 }
 
-// optLen is an OPT record without options, in bytes (RFC 6891, section 6.1.2).
-const optLen = 11
-
-// findOPT reads the records after the question, as far as they can be read.
-// The counts of a query are often nonsense and 1.05 never looked at them: only
-// an OPT record that is there must be right.
-func (q *Question) findOPT(off int) {
-	p := q.packet
-	// The usual case: nothing but OPT at the end.
-	if off+optLen <= len(p) && p[off] == 0 && p[off+1] == 0 && p[off+2] == byte(dns.TypeOPT) &&
-		p[6]|p[7]|p[8]|p[9]|p[10] == 0 && p[11] == 1 && off+optLen+int(binary.BigEndian.Uint16(p[off+9:])) == len(p) {
-		q.edns = wire.EDNS{Present: true, UDPSize: binary.BigEndian.Uint16(p[off+3:]), Ext: p[off+5], Version: p[off+6],
-			DO: p[off+7]&0x80 != 0, Options: p[off+optLen:]}
-		return
-	}
-	c, err := wire.Parse(p)
-	if err != nil || c.SkipQuestions() != nil {
-		return
-	}
-	var r wire.RR
-	for {
-		ok, err := c.Next(&r)
-		if !ok || err != nil {
-			return
-		}
-		if r.Type != dns.TypeOPT {
-			continue
-		}
-		// RFC 6891, section 6.1.1: one, in the additional section, at the root
-		if q.edns.Present || r.Section != wire.Additional || p[r.Owner] != 0 {
-			q.badOPT = true
-		}
-		q.edns = wire.EDNS{Present: true, UDPSize: uint16(r.Class), Ext: uint8(r.TTL >> 24),
-			Version: uint8(r.TTL >> 16), DO: r.TTL&(1<<15) != 0, Options: r.RData(p)}
-	}
-}
-
 // parseOptions looks at the options we know; false for malformed ones.
 func (r *Responder) parseOptions(q *Question) bool {
 	rest := q.edns.Options
@@ -121,7 +84,7 @@ func (q *Question) subnet(d []byte) bool {
 
 // reserve is the room that the answer's OPT record needs.
 func (r *Responder) reserve(q *Question) int {
-	n := optLen
+	n := wire.OPTLen
 	if q.opt.nsid {
 		n += 4 + len(r.NSID)
 	}

@@ -160,7 +160,9 @@ func TestScreening(t *testing.T) {
 		{"IXFR", at(len(good)-3, 251), client, 5},
 		{"type OPT asked", at(len(good)-3, 41), client, 1},
 		{"type 0", at(len(good)-3, 0), client, 1},
-		{"an answer that is not there", at(7, 1), client, 1},
+		{"an answer that is not there, nor anything", at(7, 1), client, 0}, // as 1.05
+		{"an answer that is not there, but OPT is", append(at(7, 1), "\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00"...), client, 1},
+		{"bytes behind the question that no count names", append(at(0, 0x12), "\x00\x00\x29\x04"...), client, 0},
 		{"EDNS", opt("\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00"), client, 0},
 		{"EDNS version 1", opt("\x00\x00\x29\x04\xd0\x00\x01\x00\x00\x00\x00"), client, 16},
 		{"OPT owner not the root", opt("\x01a\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00"), client, 1},
@@ -169,6 +171,7 @@ func TestScreening(t *testing.T) {
 		{"cookie of 41 bytes", opt("\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x2d\x00\x0a\x00\x29" + strings.Repeat("x", 41)), client, 1},
 		{"unknown option", opt("\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x05\xff\x0a\x00\x01x"), client, 0},
 		{"OPT cut", opt("\x00\x00\x29\x04"), client, 1},
+		{"data of OPT cut", opt("\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x05"), client, 1},
 	} {
 		got := w.answerTo(x.msg, x.from)
 		if got == nil {

@@ -47,12 +47,9 @@ func (w *worker) parse(msg, name []byte, a *asked, from netip.Addr, tcp bool) ([
 		return nil, 0
 	}
 	a.class = class
-	if c.Header.ARCount != 0 || c.Header.ANCount != 0 || c.Header.NSCount != 0 {
-		if a.edns, err = wire.FindEDNS(&c); err != nil {
-			a.edns = wire.EDNS{}
-			a.rcode = dns.RCodeFormErr
-			return qname, t
-		}
+	if err = a.edns.FromQuery(msg, c.Offset()); err != nil {
+		a.rcode = dns.RCodeFormErr
+		return qname, t
 	}
 	if a.edns.Present {
 		if !tcp {
@@ -131,9 +128,6 @@ func appendEDE(dst []byte, code dns.EDE, text string) []byte {
 	return append(dst, text...)
 }
 
-// optFixed is an OPT record without options: root, type, size, TTL, length.
-const optFixed = 11
-
 // appendOPT appends the OPT record with options that appendOptions made.
 func appendOPT(dst []byte, rcode dns.RCode, do bool, options []byte) []byte {
 	ttl := uint32(rcode>>4) << 24
@@ -197,7 +191,7 @@ func (w *worker) hit(dst []byte, k cache.Key, name []byte, a *asked, from netip.
 	w.opts = w.opts[:0]
 	if a.edns.Present {
 		w.opts = w.appendOptions(w.opts, a, from)
-		limit -= optFixed + len(w.opts)
+		limit -= wire.OPTLen + len(w.opts)
 	}
 	dst = binary.BigEndian.AppendUint16(dst, a.id)
 	dst = append(dst, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0)
