@@ -76,3 +76,64 @@ func TestVerifyKeys(t *testing.T) {
 		}
 	}
 }
+
+// Of the DS records of one delegation only so many count, and what the comparison
+// costs is known: HashTrap, where each is a digest to compute.
+func TestManyDS(t *testing.T) {
+	zone := dnsname.Name("\x04test\x00")
+	const now = 1_000_000
+	k, err := Generate(rand.Reader, ED25519, FlagZone|1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := &RRset{Name: zone, Type: dns.TypeDNSKEY, TTL: 3600, Data: [][]byte{k.Data}}
+	sig, err := k.Sign(rand.Reader, set, zone, now-100, now+100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set.Sigs = [][]byte{sig}
+	for _, c := range []struct {
+		wrong  int // before the right one
+		status Status
+		reason Reason
+		paid   int
+	}{{0, Secure, ReasonNone, 1}, {7, Secure, ReasonNone, 8}, {8, Bogus, ReasonNoKeyMatchesDS, 8}, {60, Bogus, ReasonNoKeyMatchesDS, 8}} {
+		good, _ := k.DS(zone, 2)
+		var ds [][]byte
+		for i := range c.wrong {
+			d, _ := k.DS(zone, 2)
+			d[4+i%32] ^= byte(1 + i/32)
+			ds = append(ds, d)
+		}
+		var v Verifier
+		b := NewBudget()
+		got := v.VerifyKeys(Policy{}, set, append(ds, good), nil, now, &b)
+		_, _, paid, _ := b.Spent()
+		if got.Status != c.status || got.Reason != c.reason || paid != c.paid {
+			t.Errorf("%d wrong ones first: %v, %v, %d digests; want %v, %v, %d", c.wrong, got.Status, got.Reason, paid, c.status, c.reason, c.paid)
+		}
+	}
+	// The same for keys of one tag: each costs a digest for each DS, and the
+	// question's budget ends it.
+	var data [][]byte
+	for i := range 20 {
+		d := append([]byte(nil), k.Data...)
+		d[4], d[6] = d[4]^byte(i+1), d[6]^byte(i+1)
+		if KeyTag(d) != k.Tag {
+			d = append([]byte(nil), k.Data...)
+		}
+		data = append(data, d)
+	}
+	var ds [][]byte
+	for i := range 8 {
+		d, _ := k.DS(zone, 2)
+		d[4+i] ^= 1
+		ds = append(ds, d)
+	}
+	var v Verifier
+	b := NewBudget()
+	got := v.VerifyKeys(Policy{}, &RRset{Name: zone, Type: dns.TypeDNSKEY, TTL: 3600, Data: data}, ds, nil, now, &b)
+	if _, _, paid, _ := b.Spent(); got.Status != Bogus || got.Reason != ReasonBudget || paid != 64 {
+		t.Errorf("20 keys by 8 DS: %v, %v, %d digests; want bogus, %v, 64", got.Status, got.Reason, paid, ReasonBudget)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"bulkhead/internal/dns"
+	"bulkhead/internal/dnsname"
 	"bulkhead/internal/resolver"
 	"bulkhead/internal/signedtree"
 )
@@ -82,5 +83,120 @@ func TestAggressive(t *testing.T) {
 	}
 	if len(a.zones) != maxAggZones {
 		t.Error(len(a.zones), "zones")
+	}
+}
+
+// The SOA of an answer made from proofs at hand is the zone's own, was verified,
+// and lives no longer than its TTL, its signature or the proofs beside it (RFC
+// 8198, section 5.4; RFC 2308, section 5).
+func TestAggressiveSOA(t *testing.T) {
+	ttls := func(soa, nsec uint32) signedtree.Options {
+		return signedtree.Options{Algorithm: p256, Edit: func(z *signedtree.Zone) {
+			set(z, "x.", dns.TypeSOA).TTL = soa
+		}, Forge: func(z *signedtree.Zone) {
+			for k, s := range z.Sets {
+				if k.Type == dns.TypeNSEC {
+					s.TTL = nsec
+					z.Sign(s)
+				}
+			}
+		}}
+	}
+	synthesize := func(w *world, name string) *resolver.Message {
+		m := &resolver.Message{QName: []byte(signedtree.Name(name)), QType: dns.TypeA}
+		if !w.v.Synthesize(resolver.Time(w.now)*resolver.Second, m) {
+			return nil
+		}
+		return m
+	}
+	check := func(what string, w *world, name string, after int64, ttl uint32) {
+		t.Helper()
+		w.now = testNow + after
+		m := synthesize(w, name)
+		switch {
+		case m == nil && ttl == 0:
+		case m == nil:
+			t.Errorf("%s, after %d s: not answered from proofs", what, after)
+		case ttl == 0:
+			t.Errorf("%s, after %d s: answered with TTL %d", what, after, m.Authority[0].TTL)
+		default:
+			soas := 0
+			for _, s := range m.Authority {
+				if s.Type == dns.TypeSOA {
+					soas++
+					if !dnsname.Equal(s.Owner, signedtree.Name("x.")) || s.Records.Count() != 1 || s.Sigs.Count() != 1 {
+						t.Errorf("%s: SOA of %s, %d records, %d signatures", what, dnsname.Name(s.Owner), s.Records.Count(), s.Sigs.Count())
+					}
+				}
+				if s.TTL != ttl {
+					t.Errorf("%s, after %d s: %s with TTL %d, want %d", what, after, s.Type, s.TTL, ttl)
+				}
+			}
+			if soas != 1 || m.RCode != dns.RCodeNXDomain {
+				t.Errorf("%s: %d SOA, %v", what, soas, m.RCode)
+			}
+		}
+	}
+	lines := []string{"*.0 A 192.0.2.3", "b A 192.0.2.1", "*.f A 192.0.2.2", "p A 192.0.2.1", "t A 192.0.2.1"}
+
+	// The gaps after *.f and at the apex, where *.x would be, are known from
+	// expansions, without a SOA beside them; the SOA from a denial elsewhere.
+	w, _ := under(ttls(60, 300), lines...)
+	w.expect(t, "g.f.x. A secure", "\\033.0.x. A secure")
+	check("no SOA yet", w, "h.x.", 0, 0)
+	w.expect(t, "p.x. MX secure")
+	check("SOA of 60 s", w, "h.x.", 10, 50)
+	check("SOA of 60 s", w, "h.x.", 59, 1)
+	check("SOA of 60 s", w, "h.x.", 60, 0)
+	check("SOA of 60 s", w, "h.x.", 200, 0)
+
+	w, _ = under(ttls(300, 100), lines...)
+	w.expect(t, "q.x. A secure")
+	check("NSEC of 100 s", w, "r.x.", 1, 99)
+	check("NSEC of 100 s", w, "r.x.", 100, 0)
+
+	// no longer than the signature (RFC 4035, section 5.3.3)
+	opt := ttls(300, 300)
+	opt.Inception, opt.Expiration = testNow-100, testNow+40
+	w, _ = under(opt, lines...)
+	_, m, _ := w.ask("q.x.", dns.TypeA)
+	for _, s := range m.Authority {
+		if s.TTL != 40 {
+			t.Errorf("%s with TTL %d, signed for 40 s", s.Type, s.TTL)
+		}
+	}
+	check("signed for 40 s", w, "r.x.", 1, 39)
+	check("signed for 40 s", w, "r.x.", 40, 0)
+
+	// three hours at most, whatever the zone says
+	w, z := under(ttls(100000, 100000), lines...)
+	soa := set(z, "x.", dns.TypeSOA)
+	copy(soa.Data[0][len(soa.Data[0])-4:], []byte{0, 1, 0x86, 0xa0})
+	z.Sign(soa)
+	w.expect(t, "q.x. A secure")
+	check("TTL of a day", w, "r.x.", 0, maxAggTTL)
+
+	// one that is not rightly signed is not kept, nor is another name's
+	w, z = under(ttls(300, 300), lines...)
+	set(z, "x.", dns.TypeSOA).Sigs[0][60] ^= 1
+	w.expect(t, "q.x. A bogus 6")
+	check("SOA with a bad signature", w, "r.x.", 0, 0)
+	w, z = under(ttls(300, 300), append(lines, "o SOA ns h 1 2 3 4 5")...)
+	n := signedtree.Name("q.x.")
+	a := z.Ask(n, dns.TypeA)
+	a.Authority = append(a.Authority, set(z, "o.x.", dns.TypeSOA))
+	w.validate(parse(a.Wire(1, n, dns.TypeA), n, dns.TypeA))
+	check("another SOA behind it", w, "r.x.", 0, 300)
+
+	// what a wildcard at hand gives lives as long as the proof beside it
+	w, z = under(ttls(300, 100), lines...)
+	w.expect(t, "g.f.x. A secure")
+	w.now = testNow + 30
+	if m := synthesize(w, "h.f.x."); m == nil || len(m.Answer) != 1 || m.Answer[0].TTL != 70 || m.Authority[0].TTL != 70 {
+		t.Errorf("expanded: %s, want TTL 70", show(m))
+	}
+	w.now = testNow + 100
+	if m := synthesize(w, "h.f.x."); m != nil {
+		t.Errorf("expanded after the proof's end: %s", show(m))
 	}
 }
