@@ -84,7 +84,7 @@ func (v *Verifier) VerifyKeys(p Policy, set *RRset, ds [][]byte, anchors []*Key,
 			best.Reason = r
 			continue
 		}
-		if !k.Supported {
+		if !k.Supported() {
 			unsupported++
 			continue
 		}

@@ -13,6 +13,7 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"math/big"
+	"sync"
 
 	"github.com/cloudflare/circl/sign/ed448"
 )
@@ -35,15 +36,14 @@ type Key struct {
 	Tag       uint16
 	Data      []byte // the record data
 
-	// Supported is false for an algorithm or key size that is not checked
-	// here; such keys make a delegation insecure, not bogus.
-	Supported bool
-
-	rsa     *rsa.PublicKey
-	bigE    *big.Int // exponents that rsa.PublicKey cannot hold, else nil
-	ecdsa   *ecdsa.PublicKey
-	ed25519 ed25519.PublicKey
-	ed448   ed448.PublicKey
+	known     bool // the policy lets the algorithm count
+	once      sync.Once
+	supported bool
+	rsa       *rsa.PublicKey
+	bigE      *big.Int // exponents that rsa.PublicKey cannot hold, else nil
+	ecdsa     *ecdsa.PublicKey
+	ed25519   ed25519.PublicKey
+	ed448     ed448.PublicKey
 }
 
 // KeyTag computes the key tag of DNSKEY data (RFC 4034, appendix B). Algorithm
@@ -66,9 +66,9 @@ func KeyTag(data []byte) uint16 {
 	return uint16(ac + ac>>16)
 }
 
-// ParseKey reads DNSKEY data; false if they are too short to be any. A key
-// whose algorithm the policy leaves out, or whose public key is malformed or
-// of a refused size, is not Supported.
+// ParseKey reads DNSKEY data; false if they are too short to be any. The public
+// key is left for the first use: of the keys of a zone most are never tried, and
+// it costs a test whether a point lies on its curve.
 func (p Policy) ParseKey(data []byte) (*Key, bool) {
 	if len(data) < 4 {
 		return nil, false
@@ -76,10 +76,16 @@ func (p Policy) ParseKey(data []byte) (*Key, bool) {
 	data = bytes.Clone(data) // keys live longer than messages
 	k := &Key{Flags: binary.BigEndian.Uint16(data), Protocol: data[2], Algorithm: Algorithm(data[3]),
 		Tag: KeyTag(data), Data: data}
-	if p.Algorithm(k.Algorithm) {
-		k.Supported = k.parse(data[4:])
-	}
+	k.known = p.Algorithm(k.Algorithm)
 	return k, true
+}
+
+// Supported reports whether signatures by the key can be checked: it is false
+// where the policy leaves out the algorithm, or the public key is malformed or of
+// a refused size. Such keys make a delegation insecure, not bogus.
+func (k *Key) Supported() bool {
+	k.once.Do(func() { k.supported = k.known && k.parse(k.Data[4:]) })
+	return k.supported
 }
 
 // ParseKeys reads the data of several keys, leaving out what is none.
@@ -175,7 +181,7 @@ func (k *Key) parseECDSA(c elliptic.Curve, b []byte, size int) bool {
 
 // Check verifies sig over data as they are, for tools and tests; Verifier does
 // so for RRsets.
-func (k *Key) Check(data, sig []byte) bool { return k.Supported && k.verify(data, sig) }
+func (k *Key) Check(data, sig []byte) bool { return k.Supported() && k.verify(data, sig) }
 
 // verify checks sig over data. It allocates a little; the mathematics cost a
 // hundred times as much.

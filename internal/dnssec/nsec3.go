@@ -113,8 +113,8 @@ func blocks(name, salt int, iterations uint16) int {
 	return b(name+salt) + int(iterations)*b(sha1.Size+salt)
 }
 
-// maxHashMemo names of one proof are remembered: one or two for each label of
-// honest names, and no more than the budget could pay for twice.
+// maxHashMemo names of one proof are remembered, the last ones: each is compared
+// with every record, and those at the two ends of a search come again.
 const maxHashMemo = 32
 
 type hashMemo struct {
@@ -133,7 +133,7 @@ func (d *Denial) hash(name dnsname.Name, i int, b *Budget) (Hash, bool) {
 			break
 		}
 	}
-	for k := range d.nhash {
+	for k := range min(d.nhash, len(d.hashes)) {
 		if m := &d.hashes[k]; m.with == i && m.name == name {
 			return m.hash, true
 		}
@@ -142,10 +142,8 @@ func (d *Denial) hash(name dnsname.Name, i int, b *Budget) (Hash, bool) {
 		return Hash{}, false
 	}
 	h := HashName(name, p.Salt, p.Iterations)
-	if d.nhash < len(d.hashes) {
-		d.hashes[d.nhash] = hashMemo{name, i, h}
-		d.nhash++
-	}
+	d.hashes[d.nhash%len(d.hashes)] = hashMemo{name, i, h}
+	d.nhash++
 	return h, true
 }
 
@@ -223,36 +221,41 @@ type closest struct {
 	next     *NSEC3 // covers the next closer name; nil if the name itself matches
 }
 
-// closestEncloser walks from name up to the apex until an ancestor matches. The
-// record there must not be of a cut or a DNAME when the name lies below it (the
-// same section; RFC 6840, section 4.1), and the next closer name must be
-// covered.
+// closestEncloser looks for an ancestor that matches and whose next closer name
+// is covered. The record there must not be of a cut or a DNAME when the name lies
+// below it (the same section; RFC 6840, section 4.1).
+//
+// The search begins at both ends, the name and the apex, in turn: most enclosers
+// are near one of them, and a deep name below an absent one costs four hashes
+// then, not one for each label (CVE-2023-50868). Which end finds it makes no
+// difference, for a zone that covers a name has nothing signed below it.
 func (d *Denial) closestEncloser(name dnsname.Name, b *Budget) (c closest, r Reason) {
-	apex := dnsname.Labels(d.Zone)
 	n := dnsname.Labels(name)
-	for k := n; k >= apex; k-- {
-		m, ok := d.nsec3At(dnsname.Skip(name, n-k), b)
-		if !ok {
-			return c, ReasonBudget
+	for low, high := dnsname.Labels(d.Zone), n; low <= high; low, high = low+1, high-1 {
+		for _, k := range [2]int{high, low} {
+			m, ok := d.nsec3At(dnsname.Skip(name, n-k), b)
+			if !ok {
+				return c, ReasonBudget
+			}
+			if m == nil {
+				continue
+			}
+			c = closest{labels: k, encloser: m}
+			if k == n {
+				return c, ReasonNone
+			}
+			if c.next, ok = d.nsec3Covering(dnsname.Skip(name, n-k-1), b); !ok {
+				return c, ReasonBudget
+			}
+			switch {
+			case c.next != nil && (delegation(m.Types) || m.Types.Has(dns.TypeDNAME)):
+				return c, ReasonBadDenial
+			case c.next != nil:
+				return c, ReasonNone
+			case k == high:
+				return c, ReasonBadDenial // nothing below it matches
+			}
 		}
-		if m == nil {
-			continue
-		}
-		c.labels, c.encloser = k, m
-		if k == n {
-			return c, ReasonNone
-		}
-		if delegation(m.Types) || m.Types.Has(dns.TypeDNAME) {
-			return c, ReasonBadDenial
-		}
-		// its hash is known from the step before
-		if c.next, ok = d.nsec3Covering(dnsname.Skip(name, n-k-1), b); !ok {
-			return c, ReasonBudget
-		}
-		if c.next == nil {
-			return c, ReasonBadDenial
-		}
-		return c, ReasonNone
 	}
 	return c, ReasonBadDenial
 }

@@ -93,7 +93,7 @@ func NewPrivateKey(s crypto.Signer, a Algorithm, flags uint16) (*PrivateKey, err
 		return nil, ErrAlgorithm
 	}
 	k, ok := Policy{SHA1: true}.ParseKey(data)
-	if !ok || !k.Supported {
+	if !ok || !k.Supported() {
 		return nil, ErrAlgorithm
 	}
 	return &PrivateKey{k, s}, nil

@@ -126,7 +126,7 @@ dskey.example.com. 86400 IN DS 60485 5 1 2BB183AF5F22588179A53B0A98631FAD1A29211
 		b := NewBudget()
 		var ver Verifier
 		got := ver.Verify(&set, s.Signer, []*Key{key}, s.Inception+1, &b)
-		if !key.Supported {
+		if !key.Supported() {
 			// RFC 5702's example keys have 512 bits, which nobody should trust
 			if got.Status != Bogus || got.Reason != ReasonUnsupportedAlgorithm {
 				t.Errorf("%s: %v %v with an unsupported key", v.name, got.Status, got.Reason)

@@ -90,7 +90,7 @@ func (v *Verifier) Verify(set *RRset, zone dnsname.Name, keys []*Key, now uint32
 				fail(6, r, &s)
 				continue
 			}
-			if !k.Supported {
+			if !k.Supported() {
 				fail(3, ReasonUnsupportedAlgorithm, &s)
 				continue
 			}
