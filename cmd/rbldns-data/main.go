@@ -13,6 +13,7 @@ func main() { prog.Main("rbldns-data", run) }
 
 func run([]string) error {
 	return makecdb.Make(func(src *makecdb.Source, w *cdb.Writer) error {
-		return tinydata.Lines(src, func(line []byte) error { return rbl.Line(line, w) })
+		var p rbl.Parser
+		return tinydata.Lines(src, func(line []byte) error { return p.Line(line, w) })
 	}, nil)
 }

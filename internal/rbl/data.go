@@ -18,17 +18,20 @@ const (
 	keyLen6 = 16 + 1
 )
 
+// Parser reads the lines of one data file.
+type Parser struct{ last [4]byte }
+
 // Line adds what one line of data says to b.
-func Line(line []byte, b Adder) error {
+func (p *Parser) Line(line []byte, b Adder) error {
 	for len(line) > 0 && (line[len(line)-1] == ' ' || line[len(line)-1] == '\t') {
 		line = line[:len(line)-1]
 	}
 	if len(line) == 0 || line[0] == '#' {
 		return nil
 	}
-	if p, ok := prefix6(line); ok {
-		a := p.Masked().Addr().As16() // host bits count for nothing
-		return b.Add(append(a[:], byte(p.Bits())), nil)
+	if net, ok := prefix6(line); ok {
+		a := net.Masked().Addr().As16() // host bits count for nothing
+		return b.Add(append(a[:], byte(net.Bits())), nil)
 	}
 	switch c := line[0]; {
 	case c == ':':
@@ -36,11 +39,16 @@ func Line(line []byte, b Adder) error {
 		if !ok {
 			return tinydata.Reason("missing colon")
 		}
-		ip, used, ok := scan.IP4(address)
-		if !ok || used != len(address) {
-			return tinydata.Reason("malformed IP address")
+		// An empty address is the one of the answer before, 0.0.0.0 in the
+		// first: 1.05 took it so.
+		if len(address) > 0 {
+			ip, used, ok := scan.IP4(address)
+			if !ok || used != len(address) {
+				return tinydata.Reason("malformed IP address")
+			}
+			p.last = ip
 		}
-		return b.Add(nil, append(ip[:], text...))
+		return b.Add(nil, append(p.last[:len(p.last):len(p.last)], text...))
 	case '0' <= c && c <= '9':
 		key := prefix4(line)
 		return b.Add(key[:], nil)

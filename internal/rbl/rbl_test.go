@@ -1,6 +1,7 @@
 package rbl
 
 import (
+	"fmt"
 	"testing"
 
 	"bulkhead/internal/cdb"
@@ -8,6 +9,27 @@ import (
 	"bulkhead/internal/dns"
 	"bulkhead/internal/testbin"
 )
+
+// The address of an answer, where a line leaves it out, as 1.05 compiled it.
+func TestAnswerWithoutAddress(t *testing.T) {
+	var b cdb.Batch
+	var p Parser
+	for _, l := range []string{"::a", "1.2.3.4", ":192.0.2.7:b", "::c", ":192.0.2.8x:d", "::e"} {
+		if err := p.Line([]byte(l), &b); (err != nil) != (l == ":192.0.2.8x:d") {
+			t.Errorf("%s: %v", l, err)
+		}
+	}
+	var got string
+	b.Each(func(key, data []byte) error {
+		if len(key) == 0 {
+			got += fmt.Sprintf("%x ", data)
+		}
+		return nil
+	})
+	if want := "0000000061 c000020762 c000020763 c000020765 "; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
 
 // FuzzLine: every line gives an error or one record with a key of a known
 // length.
@@ -17,7 +39,7 @@ func FuzzLine(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, line []byte) {
 		var b cdb.Batch
-		if err := Line(line, &b); err != nil {
+		if err := new(Parser).Line(line, &b); err != nil {
 			if b.Count() != 0 {
 				t.Fatalf("%q: an error and a record", line)
 			}
@@ -46,7 +68,7 @@ func FuzzData(f *testing.F) {
 	m := &testbin.Memory{}
 	w := cdb.NewWriter(m)
 	for _, l := range []string{":127.0.0.2:x$", "10.0.0.0/8", "10.0.0.1/30", "2001:db8::/33"} {
-		if err := Line([]byte(l), w); err != nil {
+		if err := new(Parser).Line([]byte(l), w); err != nil {
 			f.Fatal(err)
 		}
 	}

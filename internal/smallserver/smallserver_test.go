@@ -31,7 +31,7 @@ func compileList(t testing.TB, lines string) []byte {
 	defer f.Close()
 	w := cdb.NewWriter(f)
 	for _, l := range strings.Split(lines, "\n") {
-		if err := rbl.Line([]byte(l), w); err != nil {
+		if err := new(rbl.Parser).Line([]byte(l), w); err != nil {
 			t.Fatalf("%q: %v", l, err)
 		}
 	}
@@ -151,14 +151,14 @@ func TestList(t *testing.T) {
 func TestLineErrors(t *testing.T) {
 	var b cdb.Batch
 	for _, l := range []string{"[2001:db8::", "[x]", "[2001:db8::]/129", "fe80::x", "[192.0.2.1]", "[fe80::1%eth0]"} {
-		if err := rbl.Line([]byte(l), &b); err == nil {
+		if err := new(rbl.Parser).Line([]byte(l), &b); err == nil {
 			t.Errorf("%s compiles", l)
 		}
 	}
 	// what has always been an IPv4 line stays one
 	for _, l := range []string{"10::", "10.0.0.1:note", "255:note::", "1.2.3.4 2001:db8::"} {
 		b.Reset()
-		if err := rbl.Line([]byte(l), &b); err != nil {
+		if err := new(rbl.Parser).Line([]byte(l), &b); err != nil {
 			t.Errorf("%s: %v", l, err)
 		}
 		b.Each(func(key, _ []byte) error {
