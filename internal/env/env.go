@@ -56,8 +56,12 @@ func Addrs(name string) ([]netip.Addr, error) {
 		return nil, err
 	}
 	var out []netip.Addr
-	for _, s := range strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == '/' }) {
-		a, ok := ParseAddr(strings.TrimSpace(s))
+	for i, s := range strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == '/' }) {
+		text := strings.TrimRight(s, " ")
+		if i > 0 { // 1.05 takes no blank before its only address
+			text = strings.TrimLeft(text, " ")
+		}
+		a, ok := ParseAddr(text)
 		if !ok {
 			return nil, prog.Fatal("unable to parse IP address "+s, nil)
 		}

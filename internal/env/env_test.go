@@ -15,6 +15,8 @@ func TestAddrs(t *testing.T) {
 		{"127.0.0.1", []string{"127.0.0.1"}, ""},
 		{"127.555.0.1junk", []string{"127.43.0.1"}, ""},
 		{"192.0.2.1,2001:db8::1", []string{"192.0.2.1", "2001:db8::1"}, ""},
+		{"192.0.2.1 , 192.0.2.2", []string{"192.0.2.1", "192.0.2.2"}, ""},
+		{" 192.0.2.1", nil, "fatal: unable to parse IP address  192.0.2.1"},
 		{"192.0.2.1/192.0.2.2", []string{"192.0.2.1", "192.0.2.2"}, ""},
 		{"1.2.3", nil, "fatal: unable to parse IP address 1.2.3"},
 		{"", nil, "fatal: unable to parse IP address "},
