@@ -39,7 +39,7 @@ type Source struct {
 type Index interface {
 	// Write writes the index of the data.cdb that id tells, whose records are
 	// in c, to w. An error means that there will be none.
-	Write(w io.Writer, c []byte, id zindex.Identity) error
+	Write(w io.WriterAt, c []byte, id zindex.Identity) error
 }
 
 // Names of the index; the server makes it again by itself where it is missing
@@ -261,6 +261,18 @@ func (e *early) Flush() error {
 		e.told = e.pos
 	}
 	return err
+}
+
+// WriteAt implements io.WriterAt. What follows on what was written before waits
+// for its huge page like anything else.
+func (e *early) WriteAt(p []byte, off int64) (int, error) {
+	if off == e.pos+int64(len(e.buf)) {
+		return e.Write(p)
+	}
+	if err := e.Flush(); err != nil {
+		return 0, err
+	}
+	return e.File.WriteAt(p, off)
 }
 
 // Seek implements io.Seeker.

@@ -47,13 +47,13 @@ func (x *zoneIndex) add(base uint64, b *cdb.Batch) {
 }
 
 // Write makes the index of the finished file.
-func (x *zoneIndex) Write(w io.Writer, c []byte, id zindex.Identity) error {
+func (x *zoneIndex) Write(w io.WriterAt, c []byte, id zindex.Identity) error {
 	if x.err != nil {
 		return x.err
 	}
 	b := x.b
 	x.b = nil // what the builder lets go of is free
-	return b.WriteTo(w, c, id)
+	return b.Write(w, c, id)
 }
 
 // Progress is shown on a terminal only, and only when there is something to
@@ -114,10 +114,10 @@ func Reindex(f *os.File) {
 
 type built struct{}
 
-func (built) Write(w io.Writer, c []byte, id zindex.Identity) error {
+func (built) Write(w io.WriterAt, c []byte, id zindex.Identity) error {
 	idx, err := zindex.Build(c, id)
 	if err == nil {
-		_, err = w.Write(idx)
+		_, err = w.WriteAt(idx, 0)
 	}
 	return err
 }

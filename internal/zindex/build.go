@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"io"
 	"math/bits"
-	"runtime/debug"
 	"slices"
 
 	"bulkhead/internal/cdb"
@@ -16,15 +15,6 @@ import (
 // parts is the number of hash ranges that entries are collected in, so that
 // the table is filled range by range within the processor's cache.
 const parts = 256
-
-// With very many records the entries and the index would double the memory; as
-// the entries are used up from one end while the index fills from the same
-// end, what is free goes back to the system every few parts. Each time costs a
-// garbage collection of a few milliseconds.
-const (
-	manyRecords  = 200_000
-	releaseEvery = 32 // parts
-)
 
 // seeds are tried in turn. A data file could be made to collide under one.
 var seeds = [...]uint64{0x243F6A8885A308D3, 0x13198A2E03707344, 0xA4093822299F31D0, 0x082EFA98EC4E6C89}
@@ -278,12 +268,24 @@ func (b *Builder) structural(name []byte, h uint64, parent uint32, pos uint64, r
 	}
 }
 
-// Build makes the index of a whole data.cdb.
+// Build makes the index of a whole data.cdb in memory.
 func Build(c []byte, id Identity) ([]byte, error) {
-	return build(c, id, 0)
+	b, err := collect(c, 0)
+	if err != nil {
+		return nil, err
+	}
+	size := headerLen + int(b.buckets()+MaxProbe)*bucketLen + b.structs.len()*structLen
+	// Room for the lists of names with several records, whose number is not yet
+	// known: where they are few, the whole need not be copied for them.
+	m := memory{make([]byte, 0, size+size/16+len(b.chain)*2*wordLen)}
+	if err := b.write(&m, c, id, 0); err != nil {
+		return nil, err
+	}
+	return m.b, nil
 }
 
-func build(c []byte, id Identity, try int) ([]byte, error) {
+// collect adds the records of a whole data.cdb to a Builder.
+func collect(c []byte, try int) (*Builder, error) {
 	b := newBuilder(try)
 	pos := uint64(cdb.HeaderLen)
 	err := cdb.Reader(c).Each(func(key, data []byte) error {
@@ -291,42 +293,49 @@ func build(c []byte, id Identity, try int) ([]byte, error) {
 		pos += 8 + uint64(len(key)) + uint64(len(data))
 		return b.Add(p, key, data)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return b.finish(c, id, try)
+	return b, err
 }
 
-// Finish gives the index; c are the bytes of the data.cdb that the records
-// were added from.
-func (b *Builder) Finish(c []byte, id Identity) ([]byte, error) { return b.finish(c, id, 0) }
+// memory is a file in memory.
+type memory struct{ b []byte }
 
-// WriteTo is Finish into w.
-func (b *Builder) WriteTo(w io.Writer, c []byte, id Identity) error {
-	idx, err := b.Finish(c, id)
-	if err == nil {
-		_, err = w.Write(idx)
+func (m *memory) WriteAt(p []byte, off int64) (int, error) {
+	if end := int(off) + len(p); end > len(m.b) {
+		m.b = slices.Grow(m.b, end-len(m.b))[:end]
+	}
+	return copy(m.b[off:], p), nil
+}
+
+// Write writes the index to w, which must be empty, from the start to the end
+// but for a few words and the header, which come last; c are the bytes of the
+// data.cdb that the records were added from. The Builder is used up.
+func (b *Builder) Write(w io.WriterAt, c []byte, id Identity) error { return b.write(w, c, id, 0) }
+
+func (b *Builder) write(w io.WriterAt, c []byte, id Identity, try int) error {
+	err := b.layout(w, c, id)
+	if err == errCrowded {
+		if try+1 == len(seeds) {
+			return ErrFormat
+		}
+		*b = Builder{}
+		again, err := collect(c, try+1)
+		if err != nil {
+			return err
+		}
+		return again.write(w, c, id, try+1)
 	}
 	return err
 }
 
-// finish leaves half of the slots free: with linear probing at three quarters
+// buckets leaves half of the slots free: with linear probing at three quarters
 // the longest chain among a million names is well over MaxProbe buckets, at
 // one half about half of it.
-func (b *Builder) finish(c []byte, id Identity, try int) ([]byte, error) {
+func (b *Builder) buckets() uint64 {
 	total := b.parents.len()
 	for i := range b.entries {
 		total += b.entries[i].n
 	}
-	idx, err := b.layout(c, id, uint64(total)/2+1)
-	if err == errCrowded {
-		if try+1 == len(seeds) {
-			return nil, ErrFormat
-		}
-		*b = Builder{}
-		return build(c, id, try+1)
-	}
-	return idx, err
+	return uint64(total)/2 + 1
 }
 
 type crowded struct{}
@@ -348,47 +357,130 @@ func dataAt(c []byte, pos uint64) []byte {
 	return c[pos+8+k : pos+8+k+d]
 }
 
-type extra struct{ slot, rec uint64 }
+// window is the piece of the table that is being filled: the buckets of one
+// part of the hashes, those behind them that its last names may need, and a few
+// before them that wait to be written. It stays in the processor's cache, and
+// the table as a whole is never in memory.
+type window struct {
+	slots   []byte
+	first   uint64 // bucket that slots begin with
+	start   uint64 // bucket that the part begins with
+	buckets uint64 // of the whole table
+	// settled slots, from start on, came with names of the parts before and are
+	// complete; no name of this part is among them.
+	settled [(MaxProbe + 1) * bucketSlots]bool
+}
 
-func (b *Builder) layout(c []byte, id Identity, buckets uint64) ([]byte, error) {
-	slots := headerLen
-	structs := slots + int(buckets+MaxProbe)*bucketSlots*slotLen
-	lists := structs + b.structs.len()*structLen
-	// Room for the lists of names with several records, whose number is not yet
-	// known: where they are few, the whole need not be copied for them.
-	idx := make([]byte, lists, lists+lists/16+len(b.chain)*2*wordLen)
-	le := binary.LittleEndian
+// flushLen is how many bytes of finished slots are written at a time, at least.
+const flushLen = 1 << 16
 
-	// place finds the slot of a name or a free one.
-	place := func(h uint64, parent uint32, n uint8, same func(w1 uint64) bool) (at int, found bool, err error) {
-		bk, _ := bits.Mul64(h, buckets)
-		at = slots + int(bk)*bucketSlots*slotLen
-		for end := at + MaxProbe*bucketSlots*slotLen; at < end; at += slotLen {
-			w0, w1 := le.Uint64(idx[at:]), le.Uint64(idx[at+8:])
-			if w1&flagUsed == 0 {
-				return at, false, nil
-			}
-			if uint32(w0) == uint32(h) && uint32(w0>>32) == parent && uint8(w1>>lenBit) == n && same(w1) {
-				return at, true, nil
-			}
+// startOf is the first bucket that a name of part p may begin in.
+func (w *window) startOf(p int) uint64 {
+	if p == parts {
+		return w.buckets
+	}
+	bk, _ := bits.Mul64(uint64(p)<<56, w.buckets)
+	return bk
+}
+
+// begin turns to part p.
+func (w *window) begin(p int) {
+	w.start = w.startOf(p)
+	at := w.offset(w.start)
+	for i := range w.settled {
+		w.settled[i] = binary.LittleEndian.Uint64(w.slots[at+i*slotLen+8:])&flagUsed != 0
+	}
+}
+
+func (w *window) offset(bucket uint64) int { return int(bucket-w.first) * bucketLen }
+
+// fresh calls f for every slot that part p has filled.
+func (w *window) fresh(p int, f func(slot []byte)) {
+	start, end := w.offset(w.start), w.offset(w.startOf(p+1)+1+MaxProbe)
+	for at := start; at < end; at += slotLen {
+		if i := (at - start) / slotLen; i < len(w.settled) && w.settled[i] {
+			continue
 		}
-		return 0, false, errCrowded
+		if s := w.slots[at:][:slotLen]; binary.LittleEndian.Uint64(s[8:])&flagUsed != 0 {
+			f(s)
+		}
 	}
-	if b.records > manyRecords {
-		debug.FreeOSMemory() // what the compiler no longer needs
+}
+
+// slide writes what is finished when part p is.
+func (w *window) slide(p int, out io.WriterAt) error {
+	end := w.startOf(p + 1)
+	if p == parts-1 {
+		end += MaxProbe
 	}
-	var extras []extra
-	var words []uint64 // the lists
+	n := w.offset(end)
+	if n < flushLen && p < parts-1 {
+		return nil
+	}
+	_, err := out.WriteAt(w.slots[:n], headerLen+int64(w.first)*bucketLen)
+	clear(w.slots[copy(w.slots, w.slots[n:]):])
+	w.first = end
+	return err
+}
+
+// place finds the slot of a name or a free one.
+func (w *window) place(h uint64, parent uint32, n uint8, same func(w1 uint64) bool) (at int, found bool, err error) {
+	le := binary.LittleEndian
+	bk, _ := bits.Mul64(h, w.buckets)
+	at = w.offset(bk)
+	start := w.offset(w.start)
+	for end := at + MaxProbe*bucketLen; at < end; at += slotLen {
+		w0, w1 := le.Uint64(w.slots[at:]), le.Uint64(w.slots[at+8:])
+		if w1&flagUsed == 0 {
+			return at, false, nil
+		}
+		if uint32(w0) != uint32(h) || uint32(w0>>32) != parent || uint8(w1>>lenBit) != n {
+			continue
+		}
+		if i := (at - start) / slotLen; (i >= len(w.settled) || !w.settled[i]) && same(w1) {
+			return at, true, nil
+		}
+	}
+	return 0, false, errCrowded
+}
+
+// byHash sorts the ids of names by the part their hash is in.
+func byHash(n *names) (ids [parts][]uint32) {
+	for id := 1; id < n.len(); id++ {
+		p := n.hash[id] >> 56
+		ids[p] = append(ids[p], uint32(id))
+	}
+	return ids
+}
+
+type extra struct {
+	slot int
+	rec  uint64
+}
+
+// layout writes everything, the header last.
+func (b *Builder) layout(out io.WriterAt, c []byte, id Identity) error {
+	le := binary.LittleEndian
 	dyn := b.dynamics()
-	byPart := make([][]uint32, parts)
-	for id := 1; id < b.parents.len(); id++ {
-		p := b.parents.hash[id] >> 56
-		byPart[p] = append(byPart[p], uint32(id))
+	ctx := b.contexts()
+	structs := make([]byte, b.structs.len()*structLen)
+	parentsOf, structsOf := byHash(&b.parents), byHash(&b.structs)
+	win := &window{buckets: b.buckets()}
+	most := uint64(0)
+	for p := range parts {
+		most = max(most, win.startOf(p+1)-win.startOf(p))
+	}
+	win.slots = make([]byte, flushLen+int(most+1+MaxProbe)*bucketLen)
+	var words []uint64 // the lists
+	var extras []extra
+	if _, err := out.WriteAt(make([]byte, headerLen), 0); err != nil { // its room
+		return err
 	}
 	for p := range b.entries {
+		win.begin(p)
 		extras = extras[:0]
 		err := b.entries[p].all(func(e *entry) error {
-			at, found, err := place(e.hash, e.parent, e.len, func(w1 uint64) bool {
+			at, found, err := win.place(e.hash, e.parent, e.len, func(w1 uint64) bool {
 				// Same hash, parent and length, yet perhaps another name.
 				return (w1&FlagWild != 0) == (e.rec>>recFlagsBit&recWild != 0) &&
 					string(keyAt(c, w1&posMask)) == string(keyAt(c, e.rec&posMask))
@@ -396,12 +488,13 @@ func (b *Builder) layout(c []byte, id Identity, buckets uint64) ([]byte, error) 
 			if err != nil {
 				return err
 			}
-			w1 := le.Uint64(idx[at+8:])
+			s := win.slots[at:][:slotLen]
+			w1 := le.Uint64(s[8:])
 			if found {
 				w1 |= FlagMulti
-				extras = append(extras, extra{uint64(at), e.rec})
+				extras = append(extras, extra{at, e.rec})
 			} else {
-				le.PutUint64(idx[at:], uint64(uint32(e.hash))|uint64(e.parent)<<32)
+				le.PutUint64(s, uint64(uint32(e.hash))|uint64(e.parent)<<32)
 				w1 = e.rec&posMask | flagUsed | uint64(e.len)<<lenBit | FlagMaybe
 			}
 			f := e.rec >> recFlagsBit
@@ -421,34 +514,30 @@ func (b *Builder) layout(c []byte, id Identity, buckets uint64) ([]byte, error) 
 			case dns.TypeRRSIG:
 				w1 |= FlagSigs
 			}
-			le.PutUint64(idx[at+8:], w1)
+			le.PutUint64(s[8:], w1)
 			return nil
 		})
 		if err != nil {
-			return nil, err
+			return err
 		}
-		b.entries[p] = heap{} // free, for what the index takes from here on
-		if b.records > manyRecords && p%releaseEvery == releaseEvery-1 {
-			debug.FreeOSMemory()
-		}
+		b.entries[p] = heap{} // used up
 		slices.SortStableFunc(extras, func(a, b extra) int { return cmp.Compare(a.slot, b.slot) })
 		for i := 0; i < len(extras); {
 			j := i
 			for ; j < len(extras) && extras[j].slot == extras[i].slot; j++ {
 			}
-			at := extras[i].slot
-			w1 := le.Uint64(idx[at+8:])
+			s := win.slots[extras[i].slot:][:slotLen]
+			w1 := le.Uint64(s[8:])
 			ref := uint64(len(words))
 			words = append(words, uint64(j-i+1), recWord(c, w1&posMask))
 			for _, e := range extras[i:j] {
 				words = append(words, e.rec&^(recWild<<recFlagsBit))
 			}
-			le.PutUint64(idx[at+8:], w1&^posMask|ref)
+			le.PutUint64(s[8:], w1&^posMask|ref)
 			i = j
 		}
-		for _, id := range byPart[p] {
-			name := b.parents.name(id)
-			at, found, err := place(b.parents.hash[id], b.above[id], uint8(len(name)), func(w1 uint64) bool {
+		is := func(name []byte) func(w1 uint64) bool {
+			return func(w1 uint64) bool {
 				pos := w1 & posMask
 				if w1&FlagMulti != 0 {
 					pos = words[pos+1] & posMask
@@ -458,35 +547,140 @@ func (b *Builder) layout(c []byte, id Identity, buckets uint64) ([]byte, error) 
 					return dnsname.IsWildcard(name) && string(name[2:]) == string(key)
 				}
 				return string(key) == string(name)
-			})
-			if err != nil {
-				return nil, err
 			}
-			w1 := le.Uint64(idx[at+8:])
+		}
+		for _, id := range parentsOf[p] {
+			name, h := b.parents.name(id), b.parents.hash[id]
+			at, found, err := win.place(h, b.above[id], uint8(len(name)), is(name))
+			if err != nil {
+				return err
+			}
+			s := win.slots[at:][:slotLen]
+			w1 := le.Uint64(s[8:])
 			if !found {
-				le.PutUint64(idx[at:], uint64(uint32(b.parents.hash[id]))|uint64(b.above[id])<<32)
+				le.PutUint64(s, uint64(uint32(h))|uint64(b.above[id])<<32)
 				w1 = b.from[id] | flagUsed | FlagENT | uint64(len(name))<<lenBit | FlagMaybe
 			}
 			w1 |= FlagBelow
-			if dyn == nil || b.static[id] {
-				w1 &^= FlagMaybe
-			} else if w1&FlagMaybe != 0 {
-				dyn.add(id, at)
-			}
 			if b.wild[id] {
 				w1 |= FlagHasWild
 			}
-			le.PutUint64(idx[at+8:], w1)
+			if dyn == nil || b.static[id] {
+				w1 &^= FlagMaybe
+			} else if w1&FlagMaybe != 0 {
+				dyn.add(id, headerLen+int64(win.first)*bucketLen+int64(at), w1)
+			}
+			le.PutUint64(s[8:], w1)
+		}
+		// From here on a slot no more says what is above its name but what the
+		// nearest structural name is.
+		for _, i := range structsOf[p] {
+			name, in := b.structs.name(i), &b.sinfo[i]
+			at, found, err := win.place(b.structs.hash[i], in.parent, uint8(len(name)), is(name))
+			if err != nil || !found {
+				return ErrFormat
+			}
+			s := win.slots[at:][:slotLen]
+			if dyn != nil {
+				dyn.note(b, c, words, le.Uint32(s[4:]), le.Uint64(s[8:]))
+			}
+			le.PutUint32(s[4:], i)
+			e := structs[int(i)*structLen:]
+			le.PutUint32(e, ctx[in.parent])
+			le.PutUint32(e[4:], in.flags|StructNode)
+			le.PutUint64(e[16:], le.Uint64(s[8:]))
+			le.PutUint64(e[32:], in.pos)
+			e[40] = uint8(dnsname.Labels(name))
+		}
+		win.fresh(p, func(s []byte) {
+			w1 := le.Uint64(s[8:])
+			if w1&FlagStruct != 0 {
+				return
+			}
+			if dyn != nil {
+				dyn.note(b, c, words, le.Uint32(s[4:]), w1)
+			}
+			le.PutUint32(s[4:], ctx[le.Uint32(s[4:])])
+		})
+		if err := win.slide(p, out); err != nil {
+			return err
 		}
 	}
 
 	if dyn != nil {
-		words = dyn.lists(b, idx[:structs], slots, c, words)
+		var err error
+		if words, err = dyn.lists(b, c, words, structs, out); err != nil {
+			return err
+		}
+	}
+	order := make([]uint32, 0, b.structs.len())
+	for i := 1; i < b.structs.len(); i++ {
+		order = append(order, uint32(i))
+	}
+	// Zone and first cut of each, from the top down.
+	slices.SortFunc(order, func(x, y uint32) int {
+		return int(structs[int(x)*structLen+40]) - int(structs[int(y)*structLen+40])
+	})
+	for _, s := range order {
+		e := structs[int(s)*structLen:]
+		p := structs[int(le.Uint32(e))*structLen:]
+		f := le.Uint32(e[4:]) | le.Uint32(p[4:])&StructDynamic
+		zone, stop := le.Uint32(p[8:]), le.Uint32(p[12:])
+		switch {
+		case f&StructSOA != 0 && f&StructNS != 0:
+			zone, stop = s, 0
+		case zone == 0 && f&StructNS != 0:
+			stop = s // no zone above: the nearest delegation, as 1.05
+		case zone != 0 && stop == 0 && f&(StructNS|StructDNAME) != 0:
+			stop = s
+		}
+		le.PutUint32(e[4:], f)
+		le.PutUint32(e[8:], zone)
+		le.PutUint32(e[12:], stop)
+	}
+	chains := b.chains(&View{idx: structs, cdb: c, seed: b.seed, nstructs: uint32(b.structs.len())}, ctx)
+	if len(chains) > 0 {
+		b.flags |= HasChains
 	}
 
-	// Contexts: the nearest structural name at or above each parent. A parent
-	// has a smaller id than none of the names below it only by the order of
-	// recursion, so ask recursively and remember.
+	w := tail{out: out, off: headerLen + int64(win.buckets+MaxProbe)*bucketLen}
+	w.write(structs)
+	for _, x := range words {
+		w.word(x)
+	}
+	for i := range chains {
+		w.word(chains[i].prefix)
+	}
+	for i := range chains {
+		w.word(chains[i].word)
+	}
+	w.flush()
+	if w.err != nil {
+		return w.err
+	}
+	var h [headerLen]byte
+	copy(h[:], Magic)
+	le.PutUint64(h[16:], b.seed)
+	le.PutUint64(h[24:], id.Size)
+	le.PutUint64(h[32:], id.Inode)
+	le.PutUint64(h[40:], uint64(id.MTime))
+	le.PutUint64(h[48:], headerSum(c))
+	le.PutUint64(h[56:], win.buckets)
+	le.PutUint64(h[64:], uint64(len(words)))
+	le.PutUint64(h[72:], uint64(len(chains)))
+	le.PutUint64(h[80:], uint64(w.off))
+	le.PutUint32(h[88:], uint32(b.structs.len()))
+	le.PutUint32(h[92:], b.flags)
+	le.PutUint64(h[96:], b.records)
+	le.PutUint64(h[120:], sum(h[:120]))
+	_, err := out.WriteAt(h[:], 0)
+	return err
+}
+
+// contexts gives the nearest structural name at or above each parent. A parent
+// has a smaller id than none of the names below it only by the order of
+// recursion, so it asks recursively and remembers.
+func (b *Builder) contexts() []uint32 {
 	ctx := make([]uint32, b.parents.len())
 	known := make([]bool, b.parents.len())
 	known[0] = true
@@ -505,90 +699,37 @@ func (b *Builder) layout(c []byte, id Identity, buckets uint64) ([]byte, error) 
 	for id := range ctx {
 		context(uint32(id))
 	}
-	for at := slots; at < structs; at += slotLen {
-		w0, w1 := le.Uint64(idx[at:]), le.Uint64(idx[at+8:])
-		if w1&flagUsed == 0 {
-			continue
-		}
-		s := uint32(0)
-		if w1&FlagStruct == 0 {
-			s = ctx[w0>>32]
-		}
-		le.PutUint64(idx[at:], uint64(uint32(w0))|uint64(s)<<32)
-	}
-	v := &View{idx: idx, cdb: c, seed: b.seed, buckets: buckets, slots: slots, structs: structs, lists: lists, nstructs: uint32(b.structs.len())}
-	idxWords := func() {
-		for _, w := range words {
-			idx = le.AppendUint64(idx, w)
-		}
-	}
-	idxWords()
-	v.idx = idx
-	order := make([]uint32, 0, b.structs.len())
-	for s := 1; s < b.structs.len(); s++ {
-		order = append(order, uint32(s))
-		name := b.structs.name(uint32(s))
-		at := v.slotOf(name, b.structs.hash[s])
-		if at < 0 {
-			return nil, ErrFormat
-		}
-		le.PutUint64(idx[at:], uint64(le.Uint32(idx[at:]))|uint64(s)<<32)
-		e := idx[structs+s*structLen:]
-		in := &b.sinfo[s]
-		le.PutUint32(e, ctx[in.parent])
-		le.PutUint32(e[4:], in.flags|StructNode)
-		le.PutUint64(e[16:], le.Uint64(idx[at+8:]))
-		le.PutUint64(e[32:], in.pos)
-		e[40] = uint8(dnsname.Labels(name))
-	}
-	// Zone and first cut of each, from the top down.
-	slices.SortFunc(order, func(x, y uint32) int {
-		return int(idx[structs+int(x)*structLen+40]) - int(idx[structs+int(y)*structLen+40])
-	})
-	for _, s := range order {
-		e := idx[structs+int(s)*structLen:]
-		p := idx[structs+int(le.Uint32(e))*structLen:]
-		f := le.Uint32(e[4:]) | le.Uint32(p[4:])&StructDynamic
-		zone, stop := le.Uint32(p[8:]), le.Uint32(p[12:])
-		switch {
-		case f&StructSOA != 0 && f&StructNS != 0:
-			zone, stop = s, 0
-		case zone == 0 && f&StructNS != 0:
-			stop = s // no zone above: the nearest delegation, as 1.05
-		case zone != 0 && stop == 0 && f&(StructNS|StructDNAME) != 0:
-			stop = s
-		}
-		le.PutUint32(e[4:], f)
-		le.PutUint32(e[8:], zone)
-		le.PutUint32(e[12:], stop)
-	}
-	chains := b.chains(v, ctx)
-	for _, e := range chains {
-		idx = le.AppendUint64(idx, e.prefix)
-	}
-	for _, e := range chains {
-		idx = le.AppendUint64(idx, e.word)
-	}
-	if len(chains) > 0 {
-		b.flags |= HasChains
-	}
+	return ctx
+}
 
-	h := idx[:headerLen]
-	copy(h, Magic)
-	le.PutUint64(h[16:], b.seed)
-	le.PutUint64(h[24:], id.Size)
-	le.PutUint64(h[32:], id.Inode)
-	le.PutUint64(h[40:], uint64(id.MTime))
-	le.PutUint64(h[48:], headerSum(c))
-	le.PutUint64(h[56:], buckets)
-	le.PutUint64(h[64:], uint64(len(words)))
-	le.PutUint64(h[72:], uint64(len(chains)))
-	le.PutUint64(h[80:], uint64(len(idx)))
-	le.PutUint32(h[88:], uint32(b.structs.len()))
-	le.PutUint32(h[92:], b.flags)
-	le.PutUint64(h[96:], b.records)
-	le.PutUint64(h[120:], sum(h[:120]))
-	return idx, nil
+// tail writes what comes behind the table.
+type tail struct {
+	out io.WriterAt
+	buf []byte
+	off int64
+	err error
+}
+
+func (w *tail) write(p []byte) {
+	w.buf = append(w.buf, p...)
+	if len(w.buf) >= flushLen {
+		w.flush()
+	}
+}
+
+func (w *tail) word(x uint64) {
+	w.buf = binary.LittleEndian.AppendUint64(w.buf, x)
+	if len(w.buf) >= flushLen {
+		w.flush()
+	}
+}
+
+func (w *tail) flush() {
+	if w.err == nil {
+		_, w.err = w.out.WriteAt(w.buf, w.off)
+	}
+	w.off += int64(len(w.buf))
+	w.buf = w.buf[:0]
 }
 
 // recWord makes the list word of the record at pos.

@@ -3,6 +3,7 @@ package zindex
 import (
 	"cmp"
 	"encoding/binary"
+	"io"
 	"math"
 	"slices"
 )
@@ -69,13 +70,19 @@ func seenOf(r *Record) (s seen) {
 // dynamics collects, while the index is made, the names with FlagMaybe that
 // have names below them.
 type dynamics struct {
-	num []uint32 // by parent id: 1 + index into the others, 0 for the rest
-	id  []uint32
-	at  []int // slot
+	num   []uint32 // by parent id: 1 + index into the others, 0 for the rest
+	id    []uint32
+	slot  []dynSlot
+	below map[uint32][]seen // by parent id: what the names directly below contribute
 }
 
-func (d *dynamics) add(id uint32, at int) {
-	d.id, d.at = append(d.id, id), append(d.at, at)
+type dynSlot struct {
+	at int64 // in the file
+	w1 uint64
+}
+
+func (d *dynamics) add(id uint32, at int64, w1 uint64) {
+	d.id, d.slot = append(d.id, id), append(d.slot, dynSlot{at, w1})
 	d.num[id] = uint32(len(d.id))
 }
 
@@ -92,45 +99,43 @@ func (b *Builder) dynamics() *dynamics {
 			}
 		}
 	}
-	return &dynamics{num: make([]uint32, b.parents.len())}
+	return &dynamics{num: make([]uint32, b.parents.len()), below: map[uint32][]seen{}}
+}
+
+// records gives the records of a slot.
+func (d *dynamics) records(c []byte, words []uint64, w1 uint64) (refs []uint64) {
+	at := w1 & posMask
+	switch {
+	case w1&FlagENT != 0:
+		return nil
+	case w1&FlagMulti != 0:
+		return words[at+1 : at+1+words[at]]
+	}
+	return []uint64{recWord(c, at)}
+}
+
+// seen adds to list what the records of a slot contribute.
+func (d *dynamics) seen(list []seen, c []byte, words []uint64, w1 uint64) []seen {
+	var r Record
+	for _, ref := range d.records(c, words, w1) {
+		ParseData(dataAt(c, ref&posMask), &r)
+		list = merge(list, seenOf(&r))
+	}
+	return list
+}
+
+// note takes a finished slot directly below parent.
+func (d *dynamics) note(b *Builder, c []byte, words []uint64, parent uint32, w1 uint64) {
+	if w1&FlagMaybe != 0 && parent != 0 && !b.static[parent] {
+		d.below[parent] = d.seen(d.below[parent], c, words, w1)
+	}
 }
 
 // lists appends to words the lists of the names with FlagMaybe and names below,
-// and makes their slots point there: count and records as in any list of records, then the
-// number of elements and these. table are the bytes of the index up to the end
-// of the slots, which still hold ids of parents.
-func (d *dynamics) lists(b *Builder, table []byte, slots int, c []byte, words []uint64) []uint64 {
+// and makes their slots in out and in the structural entries point there: count
+// and records as in any list of records, then the number of elements and these.
+func (d *dynamics) lists(b *Builder, c []byte, words []uint64, structs []byte, out io.WriterAt) ([]uint64, error) {
 	le := binary.LittleEndian
-	var r Record
-	var one [1]uint64
-	records := func(w1 uint64) (refs []uint64) {
-		at := w1 & posMask
-		switch {
-		case w1&FlagENT != 0:
-			return nil
-		case w1&FlagMulti != 0:
-			return words[at+1 : at+1+words[at]]
-		}
-		one[0] = recWord(c, at)
-		return one[:]
-	}
-	add := func(list []seen, w1 uint64) []seen {
-		for _, ref := range records(w1) {
-			ParseData(dataAt(c, ref&posMask), &r)
-			list = merge(list, seenOf(&r))
-		}
-		return list
-	}
-	below := make([][]seen, len(d.id)+1) // by d.num
-	for at := slots; at < len(table); at += slotLen {
-		w0, w1 := le.Uint64(table[at:]), le.Uint64(table[at+8:])
-		if w1&FlagMaybe == 0 {
-			continue
-		}
-		if n := d.num[w0>>32]; n != 0 {
-			below[n] = add(below[n], w1)
-		}
-	}
 	// From the longest names up, so that each is complete before it is added to
 	// the one above.
 	slices.SortFunc(d.id, func(x, y uint32) int {
@@ -140,33 +145,40 @@ func (d *dynamics) lists(b *Builder, table []byte, slots int, c []byte, words []
 		return cmp.Compare(x, y) // the same index every time
 	})
 	for _, id := range d.id {
-		n := d.num[id]
-		at, list := d.at[n-1], below[n]
-		below[n] = nil
-		w1 := le.Uint64(table[at+8:])
-		if up := d.num[b.above[id]]; up != 0 {
+		slot, list := d.slot[d.num[id]-1], d.below[id]
+		delete(d.below, id)
+		if up := b.above[id]; d.num[up] != 0 {
 			for _, s := range list {
-				below[up] = merge(below[up], s)
+				d.below[up] = merge(d.below[up], s)
 			}
 		}
-		if list = add(list, w1); len(list) > maxSeen {
-			le.PutUint64(table[at+8:], w1&^FlagMaybe)
-			continue
+		w1 := slot.w1
+		if list = d.seen(list, c, words, w1); len(list) > maxSeen {
+			w1 &^= FlagMaybe
+		} else {
+			refs := d.records(c, words, w1)
+			if refs == nil {
+				refs = []uint64{w1 & posMask} // of the name below that has its bytes
+			}
+			w1 = w1&^posMask | FlagMulti | uint64(len(words))
+			words = append(words, uint64(len(refs)))
+			words = append(words, refs...)
+			words = append(words, uint64(len(list)))
+			for _, s := range list {
+				words = append(words, uint64(s.loc), s.dies, s.births)
+			}
 		}
-		refs := records(w1)
-		if refs == nil {
-			one[0] = w1 & posMask // of the name below that has its bytes
-			refs = one[:]
+		var buf [8]byte
+		le.PutUint64(buf[:], w1)
+		if _, err := out.WriteAt(buf[:], slot.at+8); err != nil {
+			return nil, err
 		}
-		le.PutUint64(table[at+8:], w1&^posMask|FlagMulti|uint64(len(words)))
-		words = append(words, uint64(len(refs)))
-		words = append(words, refs...)
-		words = append(words, uint64(len(list)))
-		for _, s := range list {
-			words = append(words, uint64(s.loc), s.dies, s.births)
+		if w1&FlagStruct != 0 {
+			s, _ := b.structs.get(b.parents.name(id), b.parents.hash[id], false)
+			le.PutUint64(structs[int(s)*structLen+16:], w1)
 		}
 	}
-	return words
+	return words, nil
 }
 
 // seenAt reads element i of the list of n; from is what seenList gave.

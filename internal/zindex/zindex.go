@@ -42,6 +42,7 @@ const (
 
 const (
 	bucketSlots = 4 // one cache line of 64 bytes
+	bucketLen   = bucketSlots * slotLen
 
 	// MaxProbe is the number of consecutive buckets that may have to be read
 	// to find a name or to know that it is absent. The builder takes another
