@@ -5,7 +5,13 @@ import (
 	"io"
 	"runtime"
 	"sync/atomic"
+	"unsafe"
 )
+
+// Memory gives n zeroed bytes, aligned to 8, that are never given back: for
+// what is filled once and kept until the file is finished. nil stands for the
+// heap.
+type Memory func(n int) []byte
 
 // Writer makes a database. Records come one by one with Add, or many at a time
 // with Append, in the order in which they shall stand.
@@ -29,6 +35,7 @@ type Batch struct {
 	entries []entry
 	sealed  []entry             // entries by table, set by Seal
 	off     *[tables + 1]uint32 // where each table's begin in sealed
+	memory  Memory
 }
 
 // entry is what the hash tables need to know of a record: pos counts from the
@@ -47,6 +54,24 @@ type run struct {
 // batchLen is the size in bytes at which Add hands its batch to the file:
 // large enough that a run's 1 KiB of offsets does not matter.
 const batchLen = 1 << 18
+
+// Use makes an empty batch take its memory from m, with room for n bytes of
+// records at once.
+func (b *Batch) Use(m Memory, n int) {
+	b.memory = m
+	b.buf, b.entries = m(n)[:0], b.newEntries(n / commonLen)[:0]
+}
+
+// commonLen is what most records have at least: a short name and an address.
+const commonLen = 48
+
+func (b *Batch) newEntries(n int) []entry {
+	if b.memory == nil || n == 0 {
+		return make([]entry, n)
+	}
+	m := b.memory(n * int(unsafe.Sizeof(entry{})))
+	return unsafe.Slice((*entry)(unsafe.Pointer(&m[0])), n)
+}
 
 // Add appends a record to the batch.
 func (b *Batch) Add(key, data []byte) error {
@@ -102,7 +127,7 @@ func (b *Batch) Seal() {
 	for t := 0; t < tables; t++ {
 		off[t+1] += off[t]
 	}
-	sorted := make([]entry, len(b.entries)) // the run will keep it
+	sorted := b.newEntries(len(b.entries)) // the run will keep it
 	fill := off
 	for _, e := range b.entries {
 		t := e.hash % tables

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bulkhead/internal/cdb"
+	"bulkhead/internal/slab"
 	"bulkhead/internal/tinydata"
 	"bulkhead/internal/zindex"
 )
@@ -19,14 +20,23 @@ import (
 // all of it is two tables without pointers, which cost little to look at.
 const gcPercent = 50
 
+// largeFile is the size in bytes of data from which on huge pages pay.
+const largeFile = 4 << 20
+
 // Tinydns makes tinydns's data.cdb, and data.idx beside it.
 func Tinydns() error {
 	debug.SetGCPercent(gcPercent)
-	x := &zoneIndex{b: zindex.NewBuilder()}
+	x := &zoneIndex{}
 	return Make(func(src *Source, w *cdb.Writer) error {
+		var memory cdb.Memory
+		if src.Size > largeFile {
+			memory = new(slab.Slab).Get
+		}
+		x.b = zindex.NewBuilder(memory)
 		show := newProgress(src.Size)
 		defer show.end()
 		_, err := tinydata.Compile(src, w, tinydata.Serial(src.ModTime.Unix()), tinydata.Watch{
+			Memory:   memory,
 			Progress: show.step,
 			Records:  x.add,
 		})

@@ -60,8 +60,10 @@ type Stats struct {
 	Records      uint64
 }
 
-// Watch is what a caller may look at while Compile works; both may be nil.
+// Watch is what a caller may look at while Compile works, and where it takes
+// memory from; all may be nil.
 type Watch struct {
+	Memory cdb.Memory
 	// Progress is called after every chunk.
 	Progress func(Stats)
 	// Records is called, by a goroutine of its own, with every batch in the
@@ -78,7 +80,12 @@ func Compile(r io.Reader, w *cdb.Writer, serial uint32, watch Watch) (Stats, err
 	workers := runtime.GOMAXPROCS(0)
 	free := make(chan *chunk, 2*workers+1)
 	for range cap(free) {
-		free <- &chunk{done: make(chan struct{}, 1)}
+		c := &chunk{done: make(chan struct{}, 1)}
+		if watch.Memory != nil {
+			c.text = watch.Memory(chunkLen + chunkLen/4)[:0]
+			c.batch.Use(watch.Memory, 2*chunkLen)
+		}
+		free <- c
 	}
 	work := make(chan *chunk, cap(free))
 	ordered := make(chan *chunk, cap(free))

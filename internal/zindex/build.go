@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/bits"
 	"slices"
+	"unsafe"
 
 	"bulkhead/internal/cdb"
 	"bulkhead/internal/dns"
@@ -49,6 +50,7 @@ type Builder struct {
 	lastID  uint32
 	flags   uint32
 	records uint64
+	memory  cdb.Memory
 	buf     [dns.MaxName + 1]byte
 }
 
@@ -76,18 +78,26 @@ type heap struct {
 // Block sizes, in entries.
 const (
 	firstBlock = 8
-	maxBlock   = 1024
+	maxBlock   = 256
 )
 
-func (h *heap) add(e entry) {
+func (h *heap) add(m cdb.Memory, e entry) {
 	if len(h.cur) == cap(h.cur) {
 		if h.n > 0 {
 			h.full = append(h.full, h.cur)
 		}
-		h.cur = make([]entry, 0, min(max(firstBlock, 2*cap(h.cur)), maxBlock))
+		h.cur = newBlock(m, min(max(firstBlock, 2*cap(h.cur)), maxBlock))
 	}
 	h.cur = append(h.cur, e)
 	h.n++
+}
+
+func newBlock(m cdb.Memory, n int) []entry {
+	if m == nil {
+		return make([]entry, 0, n)
+	}
+	b := m(n * int(unsafe.Sizeof(entry{})))
+	return unsafe.Slice((*entry)(unsafe.Pointer(&b[0])), n)[:0]
 }
 
 // all calls f for every entry in the order of adding, until it fails.
@@ -152,11 +162,11 @@ func (n *names) get(name []byte, h uint64, add bool) (id uint32, isNew bool) {
 func (n *names) name(id uint32) []byte { return n.text[n.off[id]:n.off[id+1]] }
 func (n *names) len() int              { return max(len(n.hash), 1) }
 
-// NewBuilder starts an index.
-func NewBuilder() *Builder { return newBuilder(0) }
+// NewBuilder starts an index. What it keeps of each record lies in m.
+func NewBuilder(m cdb.Memory) *Builder { return newBuilder(0, m) }
 
-func newBuilder(try int) *Builder {
-	return &Builder{seed: seeds[try], above: []uint32{0}, wild: []bool{false}, static: []bool{false}, from: []uint64{0}, sinfo: []structInfo{{}}}
+func newBuilder(try int, m cdb.Memory) *Builder {
+	return &Builder{seed: seeds[try], memory: m, above: []uint32{0}, wild: []bool{false}, static: []bool{false}, from: []uint64{0}, sinfo: []structInfo{{}}}
 }
 
 // parent gives the id of name as a name that has others below it. pos is any
@@ -245,7 +255,7 @@ func (b *Builder) Add(pos uint64, key, data []byte) error {
 	} else if r.Type == dns.TypeNS || r.Type == dns.TypeSOA || r.Type == dns.TypeDNAME {
 		b.structural(name, h, p, pos, &r)
 	}
-	b.entries[h>>56].add(entry{h, pos | uint64(r.Type)<<recTypeBit | flags<<recFlagsBit, p, uint8(len(name))})
+	b.entries[h>>56].add(b.memory, entry{h, pos | uint64(r.Type)<<recTypeBit | flags<<recFlagsBit, p, uint8(len(name))})
 	return nil
 }
 
@@ -286,7 +296,7 @@ func Build(c []byte, id Identity) ([]byte, error) {
 
 // collect adds the records of a whole data.cdb to a Builder.
 func collect(c []byte, try int) (*Builder, error) {
-	b := newBuilder(try)
+	b := newBuilder(try, nil)
 	pos := uint64(cdb.HeaderLen)
 	err := cdb.Reader(c).Each(func(key, data []byte) error {
 		p := pos
