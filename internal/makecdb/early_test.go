@@ -55,6 +55,19 @@ func TestEarly(t *testing.T) {
 			t.Fatalf("wrote up to %d, not whole pages", e.pos)
 		}
 	}
+	// over what is written, and on behind what still waits
+	put(100)
+	if _, err := e.WriteAt(head, 3); err != nil {
+		t.Fatal(err)
+	}
+	copy(want[3:], head)
+	more := []byte("more")
+	for range 2 {
+		if _, err := e.WriteAt(more, int64(len(want))); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, more...)
+	}
 	if err := e.Flush(); err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"bulkhead/internal/dnsname"
 	"bulkhead/internal/mapfile"
 	"bulkhead/internal/prog"
+	"bulkhead/internal/slab"
 	"bulkhead/internal/tinydata"
 	"bulkhead/internal/zindex"
 )
@@ -236,7 +237,7 @@ func (e *early) Write(p []byte) (n int, err error) {
 		// to the end of the huge page that pos lies in
 		room := hugePage - int(e.pos%hugePage) - len(e.buf)
 		if e.buf == nil {
-			e.buf = make([]byte, 0, hugePage)
+			e.buf = new(slab.Slab).Get(hugePage)[:0]
 		}
 		k := min(room, len(p)-n)
 		e.buf = append(e.buf, p[n:n+k]...)
