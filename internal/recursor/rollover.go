@@ -87,9 +87,8 @@ func (w *worker) probe() {
 		}
 		r.asking = i
 		r.next[i] = w.now.Seconds() + retryProbe
-		w.store.Delete(resolver.KindRRset, dns.TypeDNSKEY, []byte(name))
 		// CD: these are to be seen whatever they are
-		q := resolver.Question{Name: []byte(name), Type: dns.TypeDNSKEY, DO: true, CD: true, Ticket: rollTicket}
+		q := resolver.Question{Name: []byte(name), Type: dns.TypeDNSKEY, DO: true, CD: true, Fresh: true, Ticket: rollTicket}
 		w.guard(func() { w.eng.Ask(w.now, &q) })
 		return
 	}
@@ -185,7 +184,6 @@ func (s *Server) useAnchors(old validator.Config, points []*dnssec.TrustPoint) {
 			own.Validator = first
 			w.cfg = forWorker(&own, w.step)
 			w.eng.SetConfig(w.cfg)
-			w.guard(func() { w.eng.Prime(w.now) })
 		})
 	}
 }

@@ -90,6 +90,7 @@ const (
 // when servers or forward have changed.
 func readConfig(set *settings) (*resolver.Config, error) {
 	c := &resolver.Config{
+		Priming:     new(resolver.Turn),
 		ForwardOnly: env.IsOn("FORWARDONLY"),
 		QMin:        !env.IsOff("QMIN"),
 		Case0x20:    !env.IsOff("CASE0X20"),

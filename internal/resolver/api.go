@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"net/netip"
+	"sync"
 
 	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
@@ -33,6 +34,7 @@ type Question struct {
 	Serial uint64     // query number N of the log (compat: djbdns.md, section 10.6)
 	Trace  bool       // explain: events of this question carry reasons
 	TCP    bool       // it came over TCP: a policy may ask for that
+	Fresh  bool       // the servers are asked, whatever the cache holds; that stays if they fail
 }
 
 // Front receives answers. Done is called exactly once for every Ask, perhaps
@@ -294,10 +296,32 @@ type Config struct {
 	Validator   Validator      // nil: no validation
 	Limits      Limits         // zero fields mean the defaults
 
+	// Priming, if not nil, is shared by the engines of one cache: one of them
+	// asks for the root's servers, not each.
+	Priming *Turn
+
 	// Stop, if not nil, is asked of each name an alias leads to, in lower
 	// case: true ends the answer there, with Stopped set. A policy uses it
 	// that has an answer of its own for that name.
 	Stop func(name []byte) bool
+}
+
+// Turn lets one of several engines do what is needed once. It may be used by
+// several goroutines; the zero value is ready.
+type Turn struct {
+	mu   sync.Mutex
+	next Time // nobody before this
+}
+
+// take reports whether it is the caller's turn; then it is nobody's for so long.
+func (t *Turn) take(now, pause Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now < t.next {
+		return false
+	}
+	t.next = now + pause
+	return true
 }
 
 // EventKind is the word of a log line (compat: djbdns.md, section 10.6) or,

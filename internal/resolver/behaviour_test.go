@@ -460,3 +460,76 @@ func TestDSAtConfiguredCut(t *testing.T) {
 		t.Error("the parent's A record was an answer")
 	}
 }
+
+// One of the engines that share a cache asks for the root's servers, and again
+// when what it learnt is past its time.
+func TestPrimingOnce(t *testing.T) {
+	var turn Turn
+	share := func(c *Config) { c.Priming = &turn }
+	f, g := newFake(t, share), newFake(t, share)
+	for _, v := range []*fake{f, g} {
+		v.e.Prime(v.now)
+		v.wait(30 * Second)
+	}
+	if f.sends == 0 || g.sends != 0 {
+		t.Fatalf("%d and %d packets, want some and 0", f.sends, g.sends)
+	}
+	g.wait(60 * Second)
+	if g.ask("www.example", dns.TypeA); !strings.Contains(strings.Join(g.log, "\n"), ". NS") {
+		t.Errorf("the other engine does not ask later: %v", g.log)
+	}
+}
+
+// An answer that comes after the last packet's time, when there is nobody else
+// to ask, is still good; for a server known to be dead nobody waits so long.
+func TestLateAnswer(t *testing.T) {
+	for _, d := range []Time{3 * Second, 6 * Second} {
+		f := zone(t, func(q *asked) {
+			q.start(wire.BitAA).an(q.name.Text(), dns.TypeA, 100, ip("198.51.100.7"))
+			q.deliver(q.b.Finish(), d)
+		})
+		begin := f.now
+		a, _ := f.ask("www.example", dns.TypeA)
+		if good := a.RCode == dns.RCodeSuccess; good != (d == 3*Second) {
+			t.Errorf("a server that takes %d s: %v", d/Second, a.RCode)
+		}
+		if got := f.now - begin; got >= 5*Second {
+			t.Errorf("a client waited %d ms", got/Millisecond)
+		}
+		if f.to["198.51.100.1"] != maxTries {
+			t.Errorf("%d packets", f.to["198.51.100.1"])
+		}
+	}
+	f := zone(t, func(q *asked) {})
+	f.ask("www.example", dns.TypeA)
+	f.wait(6 * Second)
+	begin := f.now
+	f.ask("www.example", dns.TypeA)
+	if got := f.now - begin; got > maxTimeout+2*Millisecond {
+		t.Errorf("a client waited %d ms for a dead server", got/Millisecond)
+	}
+}
+
+// A question that wants to know what the servers say now does not look into the
+// cache, and takes nothing out of it when they are silent.
+func TestFresh(t *testing.T) {
+	f := zone(t, www)
+	f.ask("www.example", dns.TypeA)
+	before := f.sends
+	fresh := func() *Answer {
+		f.ticket++
+		f.e.Ask(f.now, &Question{Name: []byte(n("www.example")), Type: dns.TypeA, Ticket: f.ticket, Fresh: true})
+		f.wait(20 * Second)
+		return f.answers[f.ticket]
+	}
+	if a := fresh(); a.RCode != dns.RCodeSuccess || f.sends != before+1 {
+		t.Fatalf("answer %+v, %d packets", a, f.sends-before)
+	}
+	f.servers["198.51.100.1"] = nil
+	if a := fresh(); a.RCode != dns.RCodeServFail {
+		t.Fatalf("answer %+v", a)
+	}
+	if a, sent := f.ask("www.example", dns.TypeA); a.RCode != dns.RCodeSuccess || sent != 0 {
+		t.Errorf("answer %+v, %d packets", a, sent)
+	}
+}

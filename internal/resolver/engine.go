@@ -170,7 +170,7 @@ func (r *root) keep(b []byte) []byte {
 func (e *Engine) Ask(now Time, q *Question) {
 	e.now = now
 	name := dnsname.AppendLower(e.name[:0], q.Name)
-	if e.fast(q, name) {
+	if !q.Fresh && e.fast(q, name) {
 		return
 	}
 	h := e.hash(name, uint64(q.Type), b2u(q.CD))
@@ -232,7 +232,11 @@ func (e *Engine) Prime(now Time) {
 			return
 		}
 	}
-	e.priming, e.primed, e.nextPrime = true, true, now+primeEvery
+	e.primed, e.nextPrime = true, now+primeEvery
+	if t := e.cfg.Priming; t != nil && !t.take(now, primeEvery) {
+		return // another engine does, or did a moment ago
+	}
+	e.priming = true
 	r := e.newRoot(e.hash(rootName, uint64(dns.TypeNS), 2), rootName, dns.TypeNS, true)
 	r.refresh, r.primer = true, true
 	e.newTask(r, nil, modePrime, rootName, dns.TypeNS)

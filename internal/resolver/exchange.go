@@ -37,6 +37,7 @@ type exchange struct {
 	attempts int
 	recLame  int // candidate whose recursive answer is the last resort, plus one
 	timer    timer
+	lingered bool
 	done     bool
 	lastErr  dns.EDE
 }
@@ -211,6 +212,9 @@ func (x *exchange) ask() {
 			if x.waiting() > 0 {
 				return // late answers may still come; the timer runs
 			}
+			if x.linger() {
+				return
+			}
 			x.giveUp()
 			return
 		}
@@ -225,6 +229,19 @@ func (x *exchange) ask() {
 		x.cands[i].out = true
 		x.lastErr = dns.EDENetworkError
 	}
+}
+
+// linger waits once more for what is out, when nobody is left to ask: a path
+// that was quick may have become slow, or the machine itself. Not for a server
+// that was known to be dead and got one packet to see whether it is back, nor
+// where the question may be put otherwise or to others.
+func (x *exchange) linger() bool {
+	if x.lingered || x.minimal || len(x.sends) == 0 || x.attempts < maxTries || x.more() {
+		return false
+	}
+	x.lingered = true
+	x.e.timers.set(&x.timer, x.e.now+lastTimeout)
+	return true
 }
 
 // waiting counts packets whose time is not over.

@@ -87,6 +87,7 @@ const (
 	firstTimeout  = 400 * Millisecond  // unknown server; unbound 376 ms, BIND 800
 	minTimeout    = 50 * Millisecond   // unbound RTT_MIN_TIMEOUT 50 ms
 	maxTimeout    = 1500 * Millisecond // half of what a stub waits, for a second try elsewhere
+	lastTimeout   = 2 * Second         // waited besides when nobody is left to ask: all in all less than the 5 s a stub waits
 	tcpTimeout    = 3 * Second         // connection and answer; unbound 3 s to TCP (its tcp-idle)
 	deadTime      = 10 * Second        // a server that timed out thrice is asked last for so long, doubling
 	deadAfter     = 1 * Second         // a server is dead when three packets in a row, over so long, got nothing
