@@ -77,7 +77,11 @@ func (a *aggressive) zone(name dnsname.Name) *aggZone {
 	return z
 }
 
-// learn remembers an RRset that the zone has signed.
+// learn remembers an RRset that the zone has signed. A record made on the spot,
+// up to the next possible name only (RFC 4470, section 4; RFC 7129, appendix B),
+// is not worth the room: it speaks of one name, and servers that make such
+// records are known to list the types that were asked for instead of those that
+// are there.
 func (a *aggressive) learn(zone dnsname.Name, s *resolver.RRset, now int64, ttl uint32) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -93,7 +97,7 @@ func (a *aggressive) learn(zone dnsname.Name, s *resolver.RRset, now int64, ttl 
 			a.zone(zone).soa = e
 		}
 	case dns.TypeNSEC:
-		if _, ok := dnssec.ParseNSEC(e.owner, e.data, zone); !ok {
+		if n, ok := dnssec.ParseNSEC(e.owner, e.data, zone); !ok || n.Next == "\x01\x00"+e.owner {
 			return
 		}
 		z := a.zone(zone)
@@ -101,7 +105,7 @@ func (a *aggressive) learn(zone dnsname.Name, s *resolver.RRset, now int64, ttl 
 		z.nsec = insert(z.nsec, i, found, e)
 	case dns.TypeNSEC3:
 		n, ok := dnssec.ParseNSEC3(e.owner, e.data, zone)
-		if !ok || n.Iterations > dnssec.MaxNSEC3Iterations {
+		if !ok || n.Iterations > dnssec.MaxNSEC3Iterations || narrow(n.Hash, n.Next) {
 			return
 		}
 		e.hash = n.Hash
@@ -134,6 +138,21 @@ func (a *aggressive) learnWildcard(zone dnsname.Name, s *resolver.RRset, labels 
 		z.wild = map[wildKey]aggSet{}
 	}
 	z.wild[k] = aggSet{owner: owner, records: slices.Clone(s.Records), sigs: slices.Clone(s.Sigs), expires: now + int64(min(ttl, maxAggTTL))}
+}
+
+// narrow reports whether next follows hash with room for one value at most.
+func narrow(hash, next dnssec.Hash) bool {
+	for range 2 {
+		for i := len(hash) - 1; i >= 0; i-- {
+			if hash[i]++; hash[i] != 0 {
+				break
+			}
+		}
+		if hash == next {
+			return true
+		}
+	}
+	return false
 }
 
 func insert(list []aggSet, i int, found bool, e aggSet) []aggSet {

@@ -6,6 +6,7 @@ import (
 
 	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
+	"bulkhead/internal/dnssec"
 	"bulkhead/internal/resolver"
 	"bulkhead/internal/signedtree"
 )
@@ -198,5 +199,38 @@ func TestAggressiveSOA(t *testing.T) {
 	w.now = testNow + 100
 	if m := synthesize(w, "h.f.x."); m != nil {
 		t.Errorf("expanded after the proof's end: %s", show(m))
+	}
+}
+
+// Records made on the spot are not remembered: asked for AAAA they may deny an A
+// that is there.
+func TestNarrowProofs(t *testing.T) {
+	for _, c := range []struct {
+		hash, next byte
+		carry      bool
+		narrow     bool
+	}{{1, 2, false, true}, {1, 3, false, true}, {1, 4, false, false}, {0xFF, 0, true, true}, {0xFE, 0, true, true}, {0xFD, 0, true, false}, {2, 1, false, false}} {
+		var h, n dnssec.Hash
+		h[19], n[19] = c.hash, c.next
+		if c.carry {
+			n[18] = 1
+		}
+		if narrow(h, n) != c.narrow {
+			t.Errorf("%x to %x: narrow is %v", h, n, !c.narrow)
+		}
+	}
+	var a aggressive
+	set := func(owner, next string) *resolver.RRset {
+		data := append([]byte(signedtree.Name(next)), 0, 1, 0x40) // A
+		return &resolver.RRset{Owner: []byte(signedtree.Name(owner)), Type: dns.TypeNSEC, Records: resolver.AppendPacked(nil, data)}
+	}
+	x := signedtree.Name("x.")
+	a.learn(x, set("a.x.", `\000.a.x.`), testNow, 60)
+	if len(a.zones) != 0 {
+		t.Error("a narrow NSEC is remembered")
+	}
+	a.learn(x, set("a.x.", "b.x."), testNow, 60)
+	if len(a.zones) != 1 {
+		t.Error("an NSEC is not remembered")
 	}
 }
