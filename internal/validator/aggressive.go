@@ -81,7 +81,7 @@ func (a *aggressive) zone(name dnsname.Name) *aggZone {
 // up to the next possible name only (RFC 4470, section 4; RFC 7129, appendix B),
 // is not worth the room: it speaks of one name, and servers that make such
 // records are known to list the types that were asked for instead of those that
-// are there.
+// are there. That there is no DS at a delegation is worth it.
 func (a *aggressive) learn(zone dnsname.Name, s *resolver.RRset, now int64, ttl uint32) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -97,7 +97,7 @@ func (a *aggressive) learn(zone dnsname.Name, s *resolver.RRset, now int64, ttl 
 			a.zone(zone).soa = e
 		}
 	case dns.TypeNSEC:
-		if n, ok := dnssec.ParseNSEC(e.owner, e.data, zone); !ok || n.Next == "\x01\x00"+e.owner {
+		if n, ok := dnssec.ParseNSEC(e.owner, e.data, zone); !ok || n.Next == "\x01\x00"+e.owner && !atCut(n.Types) {
 			return
 		}
 		z := a.zone(zone)
@@ -105,7 +105,7 @@ func (a *aggressive) learn(zone dnsname.Name, s *resolver.RRset, now int64, ttl 
 		z.nsec = insert(z.nsec, i, found, e)
 	case dns.TypeNSEC3:
 		n, ok := dnssec.ParseNSEC3(e.owner, e.data, zone)
-		if !ok || n.Iterations > dnssec.MaxNSEC3Iterations || narrow(n.Hash, n.Next) {
+		if !ok || n.Iterations > dnssec.MaxNSEC3Iterations || narrow(n.Hash, n.Next) && !atCut(n.Types) {
 			return
 		}
 		e.hash = n.Hash
@@ -139,6 +139,9 @@ func (a *aggressive) learnWildcard(zone dnsname.Name, s *resolver.RRset, labels 
 	}
 	z.wild[k] = aggSet{owner: owner, records: slices.Clone(s.Records), sigs: slices.Clone(s.Sigs), expires: now + int64(min(ttl, maxAggTTL))}
 }
+
+// atCut reports whether the types are those of a delegation, seen from above.
+func atCut(b dnssec.Bitmap) bool { return b.Has(dns.TypeNS) && !b.Has(dns.TypeSOA) }
 
 // narrow reports whether next follows hash with room for one value at most.
 func narrow(hash, next dnssec.Hash) bool {

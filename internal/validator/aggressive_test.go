@@ -220,17 +220,19 @@ func TestNarrowProofs(t *testing.T) {
 		}
 	}
 	var a aggressive
-	set := func(owner, next string) *resolver.RRset {
-		data := append([]byte(signedtree.Name(next)), 0, 1, 0x40) // A
+	const a1, ns = 0x40, 0x20 // in the bitmap
+	set := func(owner, next string, bits byte) *resolver.RRset {
+		data := append([]byte(signedtree.Name(next)), 0, 1, bits)
 		return &resolver.RRset{Owner: []byte(signedtree.Name(owner)), Type: dns.TypeNSEC, Records: resolver.AppendPacked(nil, data)}
 	}
 	x := signedtree.Name("x.")
-	a.learn(x, set("a.x.", `\000.a.x.`), testNow, 60)
+	a.learn(x, set("a.x.", `\000.a.x.`, a1), testNow, 60)
 	if len(a.zones) != 0 {
 		t.Error("a narrow NSEC is remembered")
 	}
-	a.learn(x, set("a.x.", "b.x."), testNow, 60)
-	if len(a.zones) != 1 {
-		t.Error("an NSEC is not remembered")
+	a.learn(x, set("a.x.", "b.x.", a1), testNow, 60)
+	a.learn(x, set("c.x.", `\000.c.x.`, ns), testNow, 60)
+	if z := a.zones[x]; z == nil || len(z.nsec) != 2 {
+		t.Error("an NSEC, or one of a delegation, is not remembered")
 	}
 }
