@@ -225,6 +225,11 @@ func (s *Store) make(c []byte, id zindex.Identity) (err error) {
 		return err
 	}
 	s.publish(&files{d, c, nil})
+	if len(c) > smallFile {
+		// what making it took, nearly as much as the index, is free again and
+		// would stay resident until the next collection, which may never come
+		debug.FreeOSMemory()
+	}
 	return nil
 }
 
