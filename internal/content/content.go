@@ -67,6 +67,7 @@ type Question struct {
 
 	Hashed  bool // the program's own, as are Hash and Ahead; see server.Preparer
 	format  bool // what stands behind the question is malformed
+	none    bool // there is no question, only a cookie to be looked at
 	badOPT  bool // an option is
 	Hash    uint64
 	Ahead   uint64
@@ -128,20 +129,24 @@ const maxPlain = 512
 // Parse takes a packet apart into q; false: it gets no answer. Nothing of the
 // packet is checked that 1.05 did not, except what stands behind the question.
 func (r *Responder) Parse(q *Question, packet []byte, peer *Peer, tcp bool, now Time) bool {
-	if len(packet) < dns.HeaderLen || packet[2]&0x80 != 0 || packet[4] != 0 || packet[5] != 1 {
+	if len(packet) < dns.HeaderLen || packet[2]&0x80 != 0 || packet[4] != 0 || packet[5] > 1 {
 		return false
 	}
-	i := q.parseName(packet)
-	if i == 0 || i+4 > len(packet) {
-		return false
+	i := dns.HeaderLen
+	if q.none = packet[5] == 0; q.none {
+		q.QName, q.Name, q.Type, q.Class = noName, noName, 0, dns.ClassIN
+	} else {
+		if i = q.parseName(packet); i == 0 || i+4 > len(packet) {
+			return false
+		}
+		q.Type = dns.Type(binary.BigEndian.Uint16(packet[i:]))
+		q.Class = dns.Class(binary.BigEndian.Uint16(packet[i+2:]))
+		i += 4
 	}
 	q.packet, q.TCP, q.Client, q.Now, q.Hashed = packet, tcp, peer.Addr, now.TAI, false
 	q.Same = nil
 	q.ID = binary.BigEndian.Uint16(packet)
 	q.Bits = wire.BitQR | binary.BigEndian.Uint16(packet[2:])&(wire.MaskOpcode|wire.BitRD)
-	q.Type = dns.Type(binary.BigEndian.Uint16(packet[i:]))
-	q.Class = dns.Class(binary.BigEndian.Uint16(packet[i+2:]))
-	i += 4
 	q.format, q.badOPT, q.DO = q.edns.FromQuery(packet, i) != nil, false, false
 	if len(packet) > maxPlain && !q.edns.Present && !tcp {
 		return false
@@ -162,7 +167,17 @@ func (r *Responder) Parse(q *Question, packet []byte, peer *Peer, tcp bool, now 
 		}
 		q.Limit -= r.reserve(q)
 	}
-	return true
+	return !q.none || q.asksCookie()
+}
+
+// noName stands in the place of the name where there is no question.
+var noName = []byte{0}
+
+// asksCookie reports whether a query without a question is one that wants a
+// cookie, or to know whether it has a good one (RFC 7873, section 5.4).
+func (q *Question) asksCookie() bool {
+	return q.edns.Present && q.edns.Version == 0 && q.opt.hasCookie && !q.format && !q.badOPT &&
+		binary.BigEndian.Uint16(q.packet[2:])&(wire.MaskOpcode|wire.BitAA|wire.BitTC) == 0
 }
 
 // parseName sets QName and Name and gives the offset behind the name, 0 if
@@ -228,6 +243,12 @@ func (r *Responder) Reply(dst []byte, q *Question, peer *Peer, now Time) ([]byte
 	var res Result
 	msg := dst
 	switch {
+	case q.none:
+		e.Mark = '/'
+		if len(q.opt.cookie) > cookie.ClientLen && !e.Cookie {
+			res.RCode = dns.RCodeBadCookie
+		}
+		msg = q.Header(dst, res.RCode)
 	case q.Class != dns.ClassIN && q.Class != dns.ClassANY:
 		e.Mark = 'C'
 		res.RCode, res.EDE = dns.RCodeRefused, dns.EDENotAuthoritative
@@ -282,10 +303,13 @@ func (r *Responder) Respond(dst, packet []byte, q *Question, peer *Peer, tcp boo
 	return r.Reply(dst, q, peer, now)
 }
 
-// Header appends a message that has nothing but the question.
+// Header appends a message that has nothing but the question, if there is one.
 func (q *Question) Header(dst []byte, rcode dns.RCode) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, q.ID)
 	dst = binary.BigEndian.AppendUint16(dst, q.Bits|uint16(rcode&wire.MaskRCode))
+	if q.none {
+		return append(dst, 0, 0, 0, 0, 0, 0, 0, 0)
+	}
 	dst = append(dst, 0, 1, 0, 0, 0, 0, 0, 0)
 	dst = append(dst, q.QName...)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(q.Type))

@@ -3,6 +3,7 @@ package content
 import (
 	"bytes"
 	"encoding/hex"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -38,6 +39,11 @@ func with(opt string) string {
 	return "1234 0100 0001 0000 0000 0001 03777777 0474657374 00 0001 0001 00 0029 " + opt
 }
 
+// bare gives an OPT record with a cookie.
+func bare(option string) string {
+	return fmt.Sprintf("00 0029 04d0 00 00 0000 %04x 000a", len(packet(option))+2) + option
+}
+
 // count gives a packet other counts of records.
 func count(s, counts string) string { return s[:15] + counts + s[29:] }
 
@@ -53,6 +59,14 @@ func TestRespond(t *testing.T) {
 		{"an answer", "1234 8100 0001 0000 0000 0000 00 0001 0001", '/', ""},
 		{"two questions", "1234 0100 0002 0000 0000 0000 00 0001 0001", '/', ""},
 		{"no question", "1234 0100 0000 0000 0000 0000", '/', ""},
+		// A cookie alone: RFC 7873, section 5.4.
+		{"no question, a client cookie", "1234 0100 0000 0000 0000 0001" + bare("0008 0102030405060708"), '/', "1234 8100 0000 0000 0000 0001 00 0029 04d0 00 00 0000 001c 000a 0018 0102030405060708 01"},
+		{"no question, a cookie that is not ours", "1234 0000 0000 0000 0000 0001" + bare("0018 010203040506070801000000000000010102030405060708"), '/', "1234 8007 0000 0000 0000 0001 00 0029 04d0 01 00 0000 001c 000a 0018 0102030405060708 01"},
+		{"no question, a cookie of 9 bytes", "1234 0100 0000 0000 0000 0001" + bare("0009 010203040506070809"), '/', ""},
+		{"no question, OPT without a cookie", "1234 0100 0000 0000 0000 0001 00 0029 04d0 00 00 0000 0000", '/', ""},
+		{"no question, a cookie, OPT of version 1", "1234 0100 0000 0000 0000 0001 00 0029 04d0 00 01 0000 000c 000a 0008 0102030405060708", '/', ""},
+		{"no question, a cookie, and a second OPT", "1234 0100 0000 0000 0000 0002" + bare("0008 0102030405060708") + "00 0029 04d0 00 00 0000 0000", '/', ""},
+		{"no question, a cookie, NOTIFY", "1234 2100 0000 0000 0000 0001" + bare("0008 0102030405060708"), '/', ""},
 		{"short", "1234 0100", '/', ""},
 		{"cut class", "1234 0100 0001 0000 0000 0000 00 0001 00", '/', ""},
 		{"label 64", "1234 0100 0001 0000 0000 0000 40 0001 0001", '/', ""},
@@ -153,6 +167,11 @@ func TestCookieGoesRound(t *testing.T) {
 	ours := hex.EncodeToString(msg[len(msg)-28:])
 	if _, e = ask(&r, ours, peer, 1500); !e.Cookie {
 		t.Error("our cookie is not believed")
+	}
+	var q Question
+	alone := packet("1234 0000 0000 0000 0000 0001 00 0029 04d0 00 00 0000 001c" + ours)
+	if msg, _ := r.Respond(nil, alone, &q, peer, false, Time{Unix: 1500}); len(msg) != len(alone) || msg[3]&15 != 0 || msg[dns.HeaderLen+5] != 0 {
+		t.Errorf("our cookie without a question: %x", msg)
 	}
 	if _, e = ask(&r, ours, &Peer{Addr: AddrFrom4([4]byte{192, 0, 2, 8})}, 1500); e.Cookie {
 		t.Error("our cookie is believed from another address")

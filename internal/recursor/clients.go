@@ -30,16 +30,17 @@ type query struct {
 
 // asked is what a query said besides its question.
 type asked struct {
-	id     uint16
-	bits   uint16
-	class  dns.Class
-	edns   wire.EDNS // Options point into the packet: not to be kept
-	max    int       // bytes the answer may have
-	nsid   bool
-	cookie []byte // the client's, in the packet or in keep
-	keep   [8]byte
-	rcode  dns.RCode // not 0: answer this, ask nobody
-	drop   bool      // say nothing
+	id        uint16
+	bits      uint16
+	class     dns.Class
+	edns      wire.EDNS // Options point into the packet: not to be kept
+	max       int       // bytes the answer may have
+	nsid      bool
+	cookie    []byte // the client's, in the packet or in keep
+	badCookie bool   // what came with it is not ours
+	keep      [8]byte
+	rcode     dns.RCode // not 0: answer this, ask nobody
+	drop      bool      // say nothing
 	// transfer: it is refused for its type, which the log shows
 	transfer bool
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"bulkhead/internal/cache"
+	"bulkhead/internal/cookie"
 	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
 	"bulkhead/internal/resolver"
@@ -154,6 +155,9 @@ func TestScreening(t *testing.T) {
 		{"opcode NOTIFY", at(2, 0x21), client, 4},
 		{"two questions", at(5, 2), client, 1},
 		{"no question", at(5, 0), client, 1},
+		{"no question, a client cookie", []byte("\x124\x01\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x0c\x00\x0a\x00\x0812345678"), client, 0},
+		{"no question, a cookie that is not ours", []byte("\x124\x01\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x1c\x00\x0a\x00\x1812345678\x01\x00\x00\x00\x00\x00\x00\x0112345678"), client, 23},
+		{"no question, OPT without a cookie", []byte("\x124\x01\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00"), client, 1},
 		{"class CH", at(len(good)-1, 3), client, 5},
 		{"class ANY", at(len(good)-1, 255), client, 0},
 		{"AXFR", at(len(good)-3, 252), client, 5},
@@ -195,6 +199,21 @@ func TestScreening(t *testing.T) {
 		if rcode != x.rcode || got[0] != 0x12 || got[1] != 0x34 || c.Header.Bits&wire.BitQR == 0 {
 			t.Errorf("%s: rcode %d, want %d: %x", x.what, rcode, x.rcode, got)
 		}
+	}
+	// A cookie that an answer brought is good without a question, too.
+	c, err := wire.Parse(w.answerTo(ask(t, "www.example.test", dns.TypeA, true), client))
+	if err != nil || c.SkipQuestions() != nil {
+		t.Fatal(err)
+	}
+	e, err := wire.FindEDNS(&c)
+	if err != nil || len(e.Options) < 4+cookie.Len {
+		t.Fatalf("no cookie: %x, %v", e.Options, err)
+	}
+	var b wire.Builder
+	b.Reset(nil, 512, 0x1234, 0)
+	b.OPT(1232, 0, false, e.Options[:4+cookie.Len])
+	if got := w.answerTo(b.Finish(), client); len(got) != dns.HeaderLen+wire.OPTLen+4+cookie.Len || got[3]&15 != 0 || got[dns.HeaderLen+5] != 0 {
+		t.Errorf("our cookie without a question: %x", got)
 	}
 }
 

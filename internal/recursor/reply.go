@@ -19,6 +19,8 @@ import (
 //	          query), TC set (1.05)
 //	NOTIMP    another opcode than QUERY
 //	FORMERR   not one question (RFC 9619), malformed question, records or OPT
+//	NOERROR   no question, but a cookie (RFC 7873, section 5.4); BADCOOKIE if it
+//	          has a part that should be ours and is not
 //	BADVERS   EDNS version over 0 (RFC 6891, section 6.1.3)
 //	REFUSED   RD clear: we have no data of our own (RFC 8906, section 3.1.2
 //	          asks for an answer); class neither IN nor ANY; a zone transfer
@@ -39,6 +41,12 @@ func (w *worker) parse(msg, name []byte, a *asked, from netip.Addr, tcp bool) ([
 	}
 	if c.Header.QDCount != 1 {
 		a.rcode = dns.RCodeFormErr
+		if c.Header.QDCount == 0 && a.edns.FromQuery(msg, c.Offset()) == nil && a.edns.Present && a.edns.Version == 0 && w.options(a, from) && a.cookie != nil {
+			a.rcode = dns.RCodeSuccess
+			if a.badCookie {
+				a.rcode = dns.RCodeBadCookie
+			}
+		}
 		return nil, 0
 	}
 	qname, t, class, err := c.Question(name)
@@ -87,10 +95,12 @@ func (w *worker) options(a *asked, from netip.Addr) bool {
 		switch code {
 		case dns.OptCookie:
 			if a.cookie == nil {
-				if w.s.cookies.Check(data, from.AsSlice(), w.secs) == cookie.Malformed {
+				v := w.s.cookies.Check(data, from.AsSlice(), w.secs)
+				if v == cookie.Malformed {
 					return false
 				}
 				a.cookie = data[:cookie.ClientLen]
+				a.badCookie = len(data) > cookie.ClientLen && v != cookie.Good && v != cookie.Stale
 			}
 		case dns.OptNSID:
 			a.nsid = len(data) == 0 // RFC 5001, section 2.1
