@@ -78,7 +78,10 @@ func printBits(dst []byte, start, base int, b []byte) []byte {
 }
 
 // NXT's single bit map for types 1 to 127 (RFC 2535, section 5.2); bit 0 set
-// would mean another format, which nobody defined.
+// would mean another format, which nobody defined. Text may have numbers
+// (section 5.3).
+
+const maxOldType = 127
 
 func parseOldBitmap(dst []byte, l *lexer) ([]byte, error) {
 	var set [16]byte
@@ -89,7 +92,10 @@ func parseOldBitmap(dst []byte, l *lexer) ([]byte, error) {
 			break
 		}
 		t, ok := dns.ParseType(string(w))
-		if !ok || l.quoted || t == 0 || t > 127 {
+		if n, is := number(w, maxOldType); is {
+			t, ok = dns.Type(n), true
+		}
+		if !ok || l.quoted || t == 0 || t > maxOldType {
 			return dst, fail("not a type from 1 to 127", w)
 		}
 		set[t>>3] |= 0x80 >> (t & 7)

@@ -83,6 +83,16 @@ func parseBlock(dst []byte, k kind, l *lexer) ([]byte, error) {
 			return dst, fail("unknown certificate type", w)
 		}
 		return binary.BigEndian.AppendUint16(dst, uint16(n)), nil
+	case scheme:
+		w, err := l.bare()
+		if err != nil {
+			return dst, err
+		}
+		n, ok := mnemonic(w, schemes, 1<<8-1)
+		if !ok {
+			return dst, fail("unknown scheme", w)
+		}
+		return append(dst, byte(n)), nil
 	case rrType:
 		w, err := l.bare()
 		if err != nil {
@@ -162,7 +172,15 @@ func parseBlock(dst []byte, k kind, l *lexer) ([]byte, error) {
 		return l.hex(dst, 1)
 	case hexAny:
 		return l.hex(dst, 0)
+	case zoneDigest:
+		return l.hex(dst, minZoneDigest)
 	case b64Rest:
+		return l.base64(dst, 1)
+	case b64Dash:
+		if w, _ := l.peek(); len(w) == 1 && w[0] == '-' {
+			l.next()
+			return dst, nil
+		}
 		return l.base64(dst, 1)
 	case b64Any:
 		return l.base64(dst, 0)

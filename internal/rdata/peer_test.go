@@ -164,7 +164,9 @@ func randomBlock(r *rand.Rand, b []byte, k kind) []byte {
 		return append(b, tamed(random(r, 1+r.Intn(40)))...)
 	case hexRest, b64Rest, nsapAddr:
 		return append(b, random(r, 1+r.Intn(40))...)
-	case hexAny, b64Any:
+	case zoneDigest:
+		return append(b, random(r, minZoneDigest+r.Intn(40))...)
+	case hexAny, b64Any, b64Dash:
 		return append(b, random(r, 1+r.Intn(40))...)
 	case bitmap:
 		return randomBitmap(r, b)

@@ -57,6 +57,13 @@ func printBlock(dst []byte, k kind, b []byte) ([]byte, bool) {
 			}
 		}
 		return strconv.AppendUint(dst, uint64(n), 10), true
+	case scheme:
+		for _, c := range schemes {
+			if c.n == uint16(b[0]) {
+				return append(dst, c.word...), true
+			}
+		}
+		return strconv.AppendUint(dst, uint64(b[0]), 10), true
 	case rrType:
 		return append(dst, dns.Type(binary.BigEndian.Uint16(b)).String()...), true
 	case name:
@@ -81,9 +88,14 @@ func printBlock(dst []byte, k kind, b []byte) ([]byte, bool) {
 		return AppendQuoted(dst, b), true
 	case tag:
 		return append(dst, b[1:]...), true
-	case hexRest, hexAny:
+	case hexRest, hexAny, zoneDigest:
 		return appendHex(dst, b), true
 	case b64Rest, b64Any:
+		return base64.StdEncoding.AppendEncode(dst, b), true
+	case b64Dash:
+		if len(b) == 0 {
+			return append(dst, '-'), true
+		}
 		return base64.StdEncoding.AppendEncode(dst, b), true
 	case salt:
 		if len(b) == 1 {

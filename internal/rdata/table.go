@@ -6,44 +6,51 @@ import "bulkhead/internal/dns"
 type kind uint8
 
 const (
-	u8        kind = iota + 1
-	u16            // numbers in network byte order
-	u32            //
-	u64            //
-	period         // 32 bits, seconds; text may have units as in 1h30m
-	date           // 32 bits, seconds since 1970; YYYYMMDDHHmmSS in text (RFC 4034, section 3.2)
-	algorithm      // 8 bits, DNSSEC algorithm: number or mnemonic
-	certType       // 16 bits, number or mnemonic (RFC 4398, section 2.1)
-	rrType         // 16 bits, a record type
-	name           // a domain name
-	ip4            // 4 bytes
-	ip6            // 16 bytes
-	str            // a character-string: length byte and bytes
-	optStr         // a character-string or nothing
-	strs           // one or more character-strings up to the end
-	rest           // bytes up to the end, one string in text
-	tag            // length byte and letters or digits, at least one (CAA)
-	hexRest        // bytes up to the end, hexadecimal, at least one
-	hexAny         // the same, or none
-	b64Rest        // bytes up to the end, base64, at least one
-	b64Any         // the same, or none
-	salt           // length byte and bytes, hexadecimal, "-" when empty (RFC 5155)
-	hash32         // length byte and bytes, base32hex (RFC 5155)
-	bitmap         // set of types (RFC 4034, section 4.1.2)
-	oldBitmap      // set of types below 128 (RFC 2535, section 5.2)
-	locator        // 64 bits as four groups of hexadecimal (RFC 6742)
-	eui48          // 6 bytes with dashes
-	eui64          // 8 bytes with dashes
-	params         // SvcParams up to the end (RFC 9460)
-	location       // the whole of LOC (RFC 1876)
-	prefixes       // address prefixes up to the end (RFC 3123)
-	gateway        // the whole of IPSECKEY (RFC 4025)
-	relay          // the whole of AMTRELAY (RFC 8777)
-	hostID         // the whole of HIP (RFC 8005)
-	services       // protocol and bit map of WKS (RFC 1035, section 3.4.2)
-	nsapAddr       // bytes up to the end, 0x and hexadecimal (RFC 1706)
-	a6             // the whole of A6 (RFC 2874)
+	u8         kind = iota + 1
+	u16             // numbers in network byte order
+	u32             //
+	u64             //
+	period          // 32 bits, seconds; text may have units as in 1h30m
+	date            // 32 bits, seconds since 1970; YYYYMMDDHHmmSS in text (RFC 4034, section 3.2)
+	algorithm       // 8 bits, DNSSEC algorithm: number or mnemonic
+	certType        // 16 bits, number or mnemonic (RFC 4398, section 2.1)
+	scheme          // 8 bits, number or mnemonic (RFC 9859, section 2.1)
+	rrType          // 16 bits, a record type
+	name            // a domain name
+	ip4             // 4 bytes
+	ip6             // 16 bytes
+	str             // a character-string: length byte and bytes
+	optStr          // a character-string or nothing
+	strs            // one or more character-strings up to the end
+	rest            // bytes up to the end, one string in text
+	tag             // length byte and letters or digits, at least one (CAA)
+	hexRest         // bytes up to the end, hexadecimal, at least one
+	hexAny          // the same, or none
+	zoneDigest      // the same, at least 12 bytes (RFC 8976, section 2.2.4)
+	b64Rest         // bytes up to the end, base64, at least one
+	b64Any          // the same, or none
+	b64Dash         // the same, "-" when none (draft-durand-doa-over-dns, section 3.2)
+	salt            // length byte and bytes, hexadecimal, "-" when empty (RFC 5155)
+	hash32          // length byte and bytes, base32hex (RFC 5155)
+	bitmap          // set of types (RFC 4034, section 4.1.2)
+	oldBitmap       // set of types below 128 (RFC 2535, section 5.2)
+	locator         // 64 bits as four groups of hexadecimal (RFC 6742)
+	eui48           // 6 bytes with dashes
+	eui64           // 8 bytes with dashes
+	params          // SvcParams up to the end (RFC 9460)
+	location        // the whole of LOC (RFC 1876)
+	prefixes        // address prefixes up to the end (RFC 3123)
+	gateway         // the whole of IPSECKEY (RFC 4025)
+	relay           // the whole of AMTRELAY (RFC 8777)
+	hostID          // the whole of HIP (RFC 8005)
+	services        // protocol and bit map of WKS (RFC 1035, section 3.4.2)
+	nsapAddr        // bytes up to the end, 0x and hexadecimal (RFC 1706)
+	a6              // the whole of A6 (RFC 2874)
 )
+
+// minZoneDigest is the least that a ZONEMD digest may have, in bytes (RFC 8976,
+// section 2.2.4).
+const minZoneDigest = 12
 
 type block struct {
 	kind kind
@@ -133,10 +140,10 @@ var rows = [maxRow + 1]*row{
 	dns.TypeCDNSKEY:    plain(block{u16, "flags"}, block{u8, "protocol"}, block{algorithm, "algorithm"}, block{b64Any, "key"}),
 	dns.TypeOPENPGPKEY: plain(block{b64Rest, "key"}),
 	dns.TypeCSYNC:      plain(block{u32, "serial"}, block{u16, "flags"}, block{bitmap, "types"}),
-	dns.TypeZONEMD:     plain(block{u32, "serial"}, block{u8, "scheme"}, block{u8, "hash algorithm"}, block{hexRest, "digest"}),
+	dns.TypeZONEMD:     plain(block{u32, "serial"}, block{u8, "scheme"}, block{u8, "hash algorithm"}, block{zoneDigest, "digest"}),
 	dns.TypeSVCB:       plain(block{u16, "priority"}, block{name, "target"}, block{params, "parameter"}).serves(1),
 	dns.TypeHTTPS:      plain(block{u16, "priority"}, block{name, "target"}, block{params, "parameter"}).serves(1),
-	dns.TypeDSYNC:      plain(block{rrType, "type"}, block{u8, "scheme"}, block{u16, "port"}, block{name, "target"}),
+	dns.TypeDSYNC:      plain(block{rrType, "type"}, block{scheme, "scheme"}, block{u16, "port"}, block{name, "target"}),
 	dns.TypeHHIT:       plain(block{b64Rest, "tag"}),
 	dns.TypeBRID:       plain(block{b64Rest, "identity"}),
 	dns.TypeSPF:        plain(block{strs, "text"}),
@@ -149,7 +156,7 @@ var rows = [maxRow + 1]*row{
 	dns.TypeURI:        plain(block{u16, "priority"}, block{u16, "weight"}, block{rest, "target"}),
 	dns.TypeCAA:        plain(block{u8, "flags"}, block{tag, "tag"}, block{rest, "value"}),
 	dns.TypeAVC:        plain(block{strs, "text"}),
-	dns.TypeDOA:        plain(block{u32, "enterprise"}, block{u32, "type"}, block{u8, "location"}, block{str, "media type"}, block{b64Any, "data"}),
+	dns.TypeDOA:        plain(block{u32, "enterprise"}, block{u32, "type"}, block{u8, "location"}, block{str, "media type"}, block{b64Dash, "data"}),
 	dns.TypeAMTRELAY:   plain(block{relay, "relay"}),
 	dns.TypeRESINFO:    plain(block{strs, "text"}),
 	dns.TypeWALLET:     plain(block{strs, "text"}),

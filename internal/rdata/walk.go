@@ -13,7 +13,7 @@ import (
 func size(k kind, data []byte) (int, bool) {
 	fixed := 0
 	switch k {
-	case u8, algorithm:
+	case u8, algorithm, scheme:
 		fixed = 1
 	case u16, certType, rrType:
 		fixed = 2
@@ -54,7 +54,9 @@ func size(k kind, data []byte) (int, bool) {
 			n += m
 		}
 		return n, ok
-	case rest, hexAny, b64Any:
+	case zoneDigest:
+		return len(data), len(data) >= minZoneDigest
+	case rest, hexAny, b64Any, b64Dash:
 		return len(data), true
 	case hexRest, b64Rest, nsapAddr:
 		return len(data), len(data) > 0

@@ -1,7 +1,8 @@
 package rdata
 
 // mnemonics of small registries. Text may have the word or the number;
-// numbers are what is printed, but for certificate types, as BIND does.
+// numbers are what is printed, but for certificate types and DSYNC schemes, as
+// BIND does.
 
 // algorithms: IANA registry "DNS Security Algorithm Numbers".
 var algorithms = []struct {
@@ -24,6 +25,13 @@ var certTypes = []struct {
 	{"PKIX", 1}, {"SPKI", 2}, {"PGP", 3}, {"IPKIX", 4}, {"ISPKI", 5}, {"IPGP", 6},
 	{"ACPKIX", 7}, {"IACPKIX", 8}, {"URI", 253}, {"OID", 254},
 }
+
+// schemes: IANA registry "DSYNC: Location of Synchronization Endpoints"
+// (RFC 9859, section 6.2).
+var schemes = []struct {
+	word string
+	n    uint16
+}{{"NOTIFY", 1}}
 
 func mnemonic(w []byte, table []struct {
 	word string
