@@ -259,6 +259,40 @@ func TestExamplesOfTheRFCs(t *testing.T) {
 	}
 }
 
+// An NSEC record in an unsigned zone proves nothing; it is answered when asked
+// for.
+func TestNSECWithoutChain(t *testing.T) {
+	d := compile(t, `Zu.test:a.ns.u.test:h.u.test:1::::300
+&u.test:192.0.2.1:a
+:n.u.test:47:\001z\001u\004test\000\000\001\100
+`)
+	for _, x := range []struct {
+		name  string
+		typ   dns.Type
+		types string
+	}{
+		{"nx.u.test", dns.TypeA, "SOA"},
+		{"n.u.test", dns.TypeA, "SOA"},
+		{"u.test", dns.TypeA, "SOA"},
+		{"n.u.test", dns.TypeNSEC, "NSEC"},
+	} {
+		var a Answerer
+		q := question(t, x.name, x.typ)
+		q.DO, q.Limit = true, 4096
+		msg, _ := a.Answer(nil, d, q)
+		_, rs := records(t, msg)
+		got := ""
+		for _, r := range rs {
+			if r.sec == wire.Answer || r.typ != dns.TypeNS && r.sec == wire.Authority {
+				got += r.typ.String()
+			}
+		}
+		if got != x.types {
+			t.Errorf("%s %s: %q, want %q\n%s", x.name, x.typ, got, x.types, text(t, msg))
+		}
+	}
+}
+
 // Which zone answers for DS, and what of a name with data of both does each
 // say (RFC 4035, section 3.1.4.1).
 func TestParentAndChild(t *testing.T) {

@@ -127,7 +127,9 @@ func (b *Builder) chains(v *View, ctx []uint32) []chainElem {
 		}
 		if c.nsec3 {
 			le.PutUint32(entry(zone)[4:], le.Uint32(entry(zone)[4:])|StructNSEC3)
-		} else {
+		} else if !c.sig && len(owner) == len(zn) {
+			// A chain has the apex in it (RFC 4035, section 2.3); an NSEC record
+			// in an unsigned zone is a record like another.
 			le.PutUint32(entry(zone)[4:], le.Uint32(entry(zone)[4:])|StructNSEC)
 		}
 		elems = append(elems, chainElem{zone, prefix(owner, len(zn)), word, c.sig})

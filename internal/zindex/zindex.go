@@ -86,7 +86,7 @@ const (
 	StructSOA                 // always visible SOA
 	StructDNAME               // always visible DNAME
 	StructDynamic             // an NS, SOA or DNAME that is not always visible, here or above
-	StructNSEC                // the zone has NSEC records
+	StructNSEC                // the zone has a chain of NSEC records
 	StructNSEC3               // the zone has NSEC3 records
 	StructNode                // slot copy is valid
 )

@@ -3,6 +3,8 @@ package zonefile
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"math"
 	"strconv"
 
 	"bulkhead/internal/dns"
@@ -169,9 +171,10 @@ func modified(dst []byte, spec string, n uint64) ([]byte, error) {
 		}
 	}
 	v := int64(n) + offset
-	if v < 0 || v > 1<<31-1 {
+	if v < math.MinInt32 || v > math.MaxInt32 {
 		return dst, errors.New("$GENERATE: number with offset is out of range")
 	}
+	u := uint64(uint32(v)) // what is no decimal number shows all 32 bits, as with BIND
 	base := "d"
 	if k == 2 {
 		base = part[2]
@@ -179,11 +182,11 @@ func modified(dst []byte, spec string, n uint64) ([]byte, error) {
 	var digits []byte
 	switch base {
 	case "d":
-		digits = strconv.AppendInt(nil, v, 10)
+		return fmt.Appendf(dst, "%0*d", int(width), v), nil
 	case "o":
-		digits = strconv.AppendInt(nil, v, 8)
+		digits = strconv.AppendUint(nil, u, 8)
 	case "x", "X":
-		digits = strconv.AppendInt(nil, v, 16)
+		digits = strconv.AppendUint(nil, u, 16)
 		if base == "X" {
 			digits = bytes.ToUpper(digits)
 		}
@@ -194,15 +197,15 @@ func modified(dst []byte, spec string, n uint64) ([]byte, error) {
 			hex = "0123456789ABCDEF"
 		}
 		for w := int(width); ; {
-			dst = append(dst, hex[v&15])
-			v >>= 4
+			dst = append(dst, hex[u&15])
+			u >>= 4
 			w--
-			if v == 0 && w <= 0 {
+			if u == 0 && w <= 0 {
 				return dst, nil
 			}
 			dst = append(dst, '.')
 			w--
-			if v == 0 && w <= 0 {
+			if u == 0 && w <= 0 {
 				return dst, nil
 			}
 		}
