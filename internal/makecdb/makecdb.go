@@ -213,7 +213,7 @@ func words(err error) error {
 // hugePage is the size in bytes of the pages that a processor with pages of
 // 4 KiB maps whole. A file that is written in pieces of this size and place
 // gets such pages from a file system that has them (ext4 and xfs on Linux 6.16
-// and later): the server then maps a million names with 48 page faults and not
+// and later): the server then maps a million names with some 50 page faults and not
 // 24,000, and lets go of them as fast.
 const hugePage = 2 << 20
 
