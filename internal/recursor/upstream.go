@@ -66,6 +66,7 @@ type upstream struct {
 	conns []upConn
 	where map[resolver.Token]place
 	queue []sending
+	sent  int    // how many of queue are done with
 	text  []byte // the messages in queue, one behind the other
 	rx    oneReceiver
 	rnd   [512]byte
@@ -170,8 +171,9 @@ func (u *upstream) SendUDP(to netip.AddrPort, msg []byte, token resolver.Token) 
 // sendQueue sends what SendUDP has gathered. Whom the kernel refuses, as by a
 // packet filter, the engine hears of, and what it sends instead goes out too.
 func (u *upstream) sendQueue() {
-	for i := 0; i < len(u.queue); i++ {
-		q := u.queue[i]
+	for u.sent < len(u.queue) {
+		q := u.queue[u.sent]
+		u.sent++
 		p, ok := u.where[q.token]
 		if !ok {
 			continue // cancelled meanwhile
@@ -180,8 +182,10 @@ func (u *upstream) sendQueue() {
 			u.fail(q.token)
 		}
 	}
-	u.queue, u.text = u.queue[:0], u.text[:0]
+	u.emptyQueue()
 }
+
+func (u *upstream) emptyQueue() { u.queue, u.text, u.sent = u.queue[:0], u.text[:0], 0 }
 
 // Cancel implements resolver.Net.
 func (u *upstream) Cancel(token resolver.Token) {
@@ -451,8 +455,10 @@ func (u *upstream) sweep(w *worker) {
 	}
 }
 
-// dropAll forgets everything that is out.
+// dropAll forgets everything that is out or was about to be: a new engine gives
+// the same tokens again.
 func (u *upstream) dropAll() {
+	u.emptyQueue()
 	for t := range u.where {
 		u.Cancel(t)
 	}

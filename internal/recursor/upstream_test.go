@@ -51,6 +51,19 @@ func TestSentTogether(t *testing.T) {
 	if len(w.up.queue) != 0 || len(w.up.where) != 2 {
 		t.Errorf("%d to send, %d out; want 0 and 2", len(w.up.queue), len(w.up.where))
 	}
+
+	// after a panic: what waited is forgotten, though its token comes again
+	if !w.up.SendUDP(to, []byte("old"), 1) {
+		t.Fatal("question not taken")
+	}
+	w.up.dropAll()
+	if !w.up.SendUDP(to, []byte("new"), 1) {
+		t.Fatal("question not taken")
+	}
+	w.finish()
+	if got := read(); len(got) != 1 || got[0] != "new" {
+		t.Errorf("sent %q, want new alone", got)
+	}
 	w.up.dropAll()
 }
 
