@@ -11,7 +11,7 @@ package dnssec
 //	sigs/question   64  16 pauses of 8 each   16 per fetch   30                        32
 //	failed/RRset     2  8                      1              2                        -
 //	failed/question  8  8                      1 per fetch    -                        -
-//	keys, one tag    4  any                    any            2 max_dnskeys            -
+//	keys, one tag    2  any                    any            2 max_dnskeys            -
 //	DS/delegation    8  4 failed matches       -              8 max_ds_per_zone        -
 //	hashes/question  below, by SHA-1 blocks    -              600 max_nsec3_hash...    32
 //	NSEC3 records   12  any                    any            10 max_nsec3s_per_record -
@@ -19,9 +19,8 @@ package dnssec
 const (
 	MaxSigsPerRRset    = 8   // signatures tried on one RRset
 	MaxSigsPerQuestion = 64  // a chain of 10 aliases through as many cold zones takes 40
-	MaxBadPerRRset     = 2   // tried in vain on one RRset; honest zones have one collision of key tags at most
+	MaxBadPerRRset     = 2   // tried in vain on one RRset, and so keys with one tag too; honest zones have one collision of them at most
 	MaxBadSigs         = 8   // tried in vain, per question: several servers may give bad answers
-	MaxKeysPerTag      = 4   // keys of one tag and algorithm tried on one signature
 	MaxKeysPerZone     = 64  // DNSKEY records read; the largest honest RRsets seen have about 12
 	MaxDSPerZone       = 8   // DS records compared with keys
 	MaxDSPerQuestion   = 64  // digests of keys computed

@@ -81,7 +81,7 @@ func (v *Verifier) Verify(set *RRset, zone dnsname.Name, keys []*Key, now uint32
 			fail(5, r, &s)
 			continue
 		}
-		same := 0
+		found := false
 		for _, k := range keys {
 			if k.Tag != s.KeyTag || k.Algorithm != s.Algorithm {
 				continue
@@ -94,10 +94,7 @@ func (v *Verifier) Verify(set *RRset, zone dnsname.Name, keys []*Key, now uint32
 				fail(3, ReasonUnsupportedAlgorithm, &s)
 				continue
 			}
-			if same++; same > MaxKeysPerTag {
-				fail(9, ReasonTooMany, &s)
-				break
-			}
+			found = true
 			if tried++; tried > MaxSigsPerRRset || bad == MaxBadPerRRset {
 				return Verdict{Status: Bogus, Reason: ReasonTooMany}
 			}
@@ -121,7 +118,7 @@ func (v *Verifier) Verify(set *RRset, zone dnsname.Name, keys []*Key, now uint32
 			bad++
 			fail(8, ReasonBadSignature, &s)
 		}
-		if same == 0 {
+		if !found {
 			fail(3, ReasonNoKey, &s)
 		}
 	}
