@@ -28,6 +28,7 @@ type shard struct {
 	buckets int    // in use
 	most    int    // buckets there is room for
 	sets    uint64
+	haunts  bool // whether there is a ghost at all
 	offBits uint
 	small   ring
 	main    ring
@@ -370,13 +371,20 @@ func (s *shard) ghostSet(h uint64) (set []byte, fp uint16) {
 
 // haunt remembers that h left the small ring unasked-for.
 func (s *shard) haunt(h uint64) {
+	s.haunts = true
 	set, fp := s.ghostSet(h)
 	copy(set[ghostBytes:], set[:len(set)-ghostBytes])
 	binary.LittleEndian.PutUint16(set, fp)
 }
 
 // haunted reports, and forgets, whether h left the small ring not long ago.
+//
+// A cache that has forgotten nothing yet does not look: the ghosts' memory is
+// a thirty-second of the block, and would become resident page by page.
 func (s *shard) haunted(h uint64) bool {
+	if !s.haunts {
+		return false
+	}
 	set, fp := s.ghostSet(h)
 	for i := 0; i < len(set); i += ghostBytes {
 		if binary.LittleEndian.Uint16(set[i:]) == fp {
