@@ -26,6 +26,9 @@ func (w *wholeTable) place(e *Engine, zone, name []byte) (*wholeName, uint64) {
 }
 
 func (w *wholeTable) knows(e *Engine, zone, name []byte) bool {
+	if w.places == nil {
+		return false
+	}
 	p, h := w.place(e, zone, name)
 	return p.hash == h && p.until > e.now.Seconds()
 }

@@ -2,6 +2,7 @@ package validator
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
@@ -403,7 +404,8 @@ func find(dst *dnssec.RRset, sets []resolver.RRset, name dnsname.Name, t dns.Typ
 // are not copied.
 func load(dst *dnssec.RRset, s *resolver.RRset) {
 	dst.Name, dst.Type, dst.TTL = dnsname.Name(s.Owner), s.Type, s.TTL
-	dst.Data, dst.Sigs = dst.Data[:0], dst.Sigs[:0]
+	dst.Data = slices.Grow(dst.Data[:0], s.Records.Count())
+	dst.Sigs = slices.Grow(dst.Sigs[:0], s.Sigs.Count())
 	for data, rest, ok := s.Records.Next(); ok; data, rest, ok = rest.Next() {
 		dst.Data = append(dst.Data, data)
 	}
