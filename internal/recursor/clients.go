@@ -53,7 +53,7 @@ func (w *worker) query(ticket uint64) *query {
 	if i >= uint32(len(w.queries)) {
 		return nil
 	}
-	q := &w.queries[i]
+	q := w.queries[i]
 	if !q.active || q.gen != uint32(ticket>>32) {
 		return nil
 	}
@@ -77,9 +77,13 @@ func (w *worker) newQuery(from netip.AddrPort, tcp bool) *query {
 	}
 	i := w.free[len(w.free)-1]
 	w.free = w.free[:len(w.free)-1]
-	q := &w.queries[i]
+	if int(i) == len(w.queries) {
+		// the first time that so many are at work: places are taken from below
+		w.queries = append(w.queries, &query{place: i})
+	}
+	q := w.queries[i]
 	q.gen++
-	q.active, q.tcp, q.panics, q.place, q.from = true, tcp, 0, i, from
+	q.active, q.tcp, q.panics, q.from = true, tcp, 0, from
 	if c.active++; c.active == 1 {
 		w.clients.asking++
 	}
@@ -117,7 +121,7 @@ func (w *worker) evict() bool {
 	most := int32(-1)
 	i := w.oldest
 	for n := 0; i >= 0 && n < look; n++ {
-		q := &w.queries[i]
+		q := w.queries[i]
 		if c := w.clients.find(q.from.Addr()); c != nil && c.active > most {
 			worst, most = q, c.active
 		}

@@ -263,8 +263,8 @@ func TestPanic(t *testing.T) {
 		t.Fatalf("answered at once: %x", got)
 	}
 	var bad *query
-	for i := range w.queries {
-		if q := &w.queries[i]; q.active && q.from.Port() == 40002 {
+	for _, q := range w.queries {
+		if q.active && q.from.Port() == 40002 {
 			bad = q
 		}
 	}
@@ -314,9 +314,9 @@ func TestFairness(t *testing.T) {
 		t.Errorf("%d at work, %d free", w.udp, len(w.free))
 	}
 	// everything comes back
-	for i := range w.queries {
-		if w.queries[i].active {
-			w.release(&w.queries[i])
+	for _, q := range w.queries {
+		if q.active {
+			w.release(q)
 		}
 	}
 	if w.udp != 0 || len(w.free) != maxQueries || w.clients.asking != 0 || w.oldest != -1 || w.newest != -1 {

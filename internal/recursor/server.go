@@ -53,6 +53,8 @@ type Server struct {
 	cookies cookie.Secret
 	workers []*worker
 
+	kernelPorts portRange // those it draws from itself
+
 	serial    atomic.Uint64 // questions so far: N of the log
 	tcpActive atomic.Int64
 	motion    atomic.Uint64 // bytes ever written to the cache, by the old count
@@ -89,7 +91,7 @@ func Run(box sandbox.Decl) error {
 	}
 	raiseFiles()
 	state := prepareState()
-	s := &Server{}
+	s := &Server{kernelPorts: kernelPorts()}
 	s.names.open()
 	if err := sandbox.Enter(box); err != nil {
 		return err

@@ -42,9 +42,19 @@ func (s *sockaddr) set(a netip.AddrPort) {
 	s.n = unix.SizeofSockaddrInet6
 }
 
+func (s *sockaddr) is4() bool { return binary.NativeEndian.Uint16(s.b[:]) == unix.AF_INET }
+
+// same compares family, port and address.
+func (s *sockaddr) same(o *sockaddr) bool {
+	if s.is4() {
+		return [8]byte(s.b[:8]) == [8]byte(o.b[:8])
+	}
+	return [4]byte(s.b[:4]) == [4]byte(o.b[:4]) && [16]byte(s.b[8:24]) == [16]byte(o.b[8:24])
+}
+
 func (s *sockaddr) addrPort() netip.AddrPort {
 	port := binary.BigEndian.Uint16(s.b[2:])
-	if binary.NativeEndian.Uint16(s.b[:]) == unix.AF_INET {
+	if s.is4() {
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(s.b[4:8])), port)
 	}
 	return netip.AddrPortFrom(netip.AddrFrom16([16]byte(s.b[8:24])).Unmap(), port)
@@ -69,18 +79,19 @@ func sendmmsg(fd int, m []mmsghdr) (int, syscall.Errno) {
 
 // oneReceiver holds what recvmmsg fills for one datagram of a server.
 type oneReceiver struct {
-	m   [1]mmsghdr
-	iov unix.Iovec
-	ctl [64]byte
+	m    [1]mmsghdr
+	iov  unix.Iovec
+	from sockaddr
+	ctl  [64]byte
 }
 
-// receive reads a datagram, and whether it came in fragments. What does not fit
-// is cut off, as by recv.
+// receive reads a datagram, and whether it came in fragments; from is set. What
+// does not fit is cut off, as by recv.
 func (r *oneReceiver) receive(fd int, b []byte) (n int, fragments bool, e syscall.Errno) {
 	r.iov = unix.Iovec{Base: &b[0]}
 	r.iov.SetLen(len(b))
 	h := &r.m[0].hdr
-	*h = unix.Msghdr{Iov: &r.iov, Iovlen: 1, Control: &r.ctl[0]}
+	*h = unix.Msghdr{Name: &r.from.b[0], Namelen: uint32(len(r.from.b)), Iov: &r.iov, Iovlen: 1, Control: &r.ctl[0]}
 	h.SetControllen(len(r.ctl))
 	if _, e = recvmmsg(fd, r.m[:]); e != 0 {
 		return 0, false, e

@@ -164,8 +164,7 @@ func (w *worker) closeConn(i int32, why string) {
 		return
 	}
 	if k.working > 0 {
-		for j := range w.queries {
-			q := &w.queries[j]
+		for _, q := range w.queries {
 			if q.active && q.tcp && q.conn == i && q.cgen == k.gen {
 				w.log.Drop(q.q.Serial, why)
 				w.release(q)

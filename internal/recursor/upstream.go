@@ -3,7 +3,9 @@ package recursor
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"fmt"
 	"net/netip"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -24,19 +26,46 @@ const (
 	upIdle = 10 * resolver.Second
 	// maxOnConn are the questions out on one connection.
 	maxOnConn = 64
+	// maxIdle are the sockets of a family kept for a port of the kernel's.
+	maxIdle = 512
 	// portTries and the range of ports: compat djbdns.md section 11.1. All
 	// unprivileged ports are drawn from alike.
 	portTries = 10
 	minPort   = 1025
-	ports     = 65536 - minPort
 )
 
-// up is a question out by UDP: a socket with a port of its own, connected to
-// the server, so that the kernel throws away what others send.
+// up is a socket with a port of its own for the question it has out, connected
+// to the server, so that the kernel throws away what others send.
+//
+// A port is drawn for each question. Is it one the kernel itself would draw
+// from, the kernel draws: connecting a socket without a port gives it one at
+// random, and disconnecting takes it away again, so that such a socket serves
+// many questions, each from a new port, at a quarter of the cost of opening,
+// binding, watching and closing one.
 type up struct {
 	fd    int
-	gen   uint32
+	gen   uint32 // of fd
 	token resolver.Token
+	to    sockaddr // where token's question goes
+	drawn bool     // the kernel draws the port
+	clean bool     // nothing was sent before token's question
+}
+
+// portRange is a range of ports, both ends included.
+type portRange struct{ low, high uint16 }
+
+// kernelPorts reads which ports the kernel draws from (ip(7),
+// ip_local_port_range). The zero value, if it can not be read, holds no port
+// we use.
+func kernelPorts() (r portRange) {
+	b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err != nil {
+		return portRange{}
+	}
+	if _, err := fmt.Sscan(string(b), &r.low, &r.high); err != nil {
+		return portRange{}
+	}
+	return r
 }
 
 // sending is a question whose socket stands ready and which goes out at the
@@ -62,7 +91,8 @@ type upConn struct {
 type upstream struct {
 	w     *worker
 	ups   []up
-	free  []int32
+	free  []int32    // places of ups without a socket
+	idle  [2][]int32 // places with one that has no port; IPv4, IPv6
 	conns []upConn
 	where map[resolver.Token]place
 	queue []sending
@@ -127,45 +157,100 @@ func family(a netip.Addr) int {
 // rest of a question.
 func (u *upstream) SendUDP(to netip.AddrPort, msg []byte, token resolver.Token) bool {
 	from, ok := u.local(to.Addr())
-	if !ok || len(u.free) == 0 {
+	if !ok {
 		return false
+	}
+	i := u.open(from, to)
+	if i < 0 {
+		return false
+	}
+	u.ups[i].token = token
+	u.where[token] = place{index: i}
+	at := int32(len(u.text))
+	u.text = append(u.text, msg...)
+	u.queue = append(u.queue, sending{token, at, int32(len(u.text))})
+	return true
+}
+
+// open gives the place of a socket with a new port, connected to a server; -1
+// if it can not.
+func (u *upstream) open(from netip.Addr, to netip.AddrPort) int32 {
+	port := u.port()
+	drawn := u.w.s.kernelPorts.low <= port && port <= u.w.s.kernelPorts.high
+	v4 := to.Addr().Is4()
+	idle := &u.idle[side(v4)]
+	var sa sockaddr
+	if n := len(*idle); drawn && n > 0 {
+		i := (*idle)[n-1]
+		*idle = (*idle)[:n-1]
+		p := &u.ups[i]
+		p.to.set(to)
+		if connectNow(p.fd, &p.to) != 0 {
+			u.discard(i)
+			return -1
+		}
+		p.clean = false
+		return i
+	}
+	if len(u.free) == 0 {
+		other := &u.idle[side(!v4)]
+		if len(*idle) > 0 {
+			other = idle
+		}
+		n := len(*other)
+		if n == 0 {
+			return -1
+		}
+		u.discard((*other)[n-1])
+		*other = (*other)[:n-1]
 	}
 	fd, e := socketNow(family(to.Addr()), unix.SOCK_DGRAM)
 	if e != 0 {
-		return false
+		return -1
 	}
-	var sa sockaddr
-	for range portTries {
-		port := minPort + int(u.random16())
-		if port > 65535 {
-			continue // all ports alike, no modulo
+	if drawn {
+		if !from.IsUnspecified() {
+			sa.set(netip.AddrPortFrom(from, 0))
+			if bindNow(fd, &sa) != 0 {
+				closeNow(fd)
+				return -1
+			}
 		}
-		sa.set(netip.AddrPortFrom(from, uint16(port)))
-		if e = bindNow(fd, &sa); e == 0 {
-			break
+	} else {
+		for range portTries {
+			sa.set(netip.AddrPortFrom(from, port))
+			if e = bindNow(fd, &sa); e == 0 {
+				break
+			}
+			port = u.port()
 		}
 	}
 	// if all tries met busy ports, the kernel chooses one as it connects
 	sa.set(to)
 	if connectNow(fd, &sa) != 0 {
 		closeNow(fd)
-		return false
+		return -1
 	}
-	tellFragments(fd, to.Addr().Is4())
+	tellFragments(fd, v4)
 	i := u.free[len(u.free)-1]
 	p := &u.ups[i]
 	p.gen++
 	if epollCtl(u.w.ep, unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN, watch{watchUp, p.gen, i}) != 0 {
 		closeNow(fd)
-		return false
+		return -1
 	}
 	u.free = u.free[:len(u.free)-1]
-	p.fd, p.token = fd, token
-	u.where[token] = place{index: i}
-	at := int32(len(u.text))
-	u.text = append(u.text, msg...)
-	u.queue = append(u.queue, sending{token, at, int32(len(u.text))})
-	return true
+	p.fd, p.to, p.drawn, p.clean = fd, sa, drawn, true
+	return i
+}
+
+// port draws one; all unprivileged ones alike, so no modulo.
+func (u *upstream) port() uint16 {
+	for {
+		if p := u.random16(); p >= minPort {
+			return p
+		}
+	}
 }
 
 // sendQueue sends what SendUDP has gathered. Whom the kernel refuses, as by a
@@ -178,7 +263,14 @@ func (u *upstream) sendQueue() {
 		if !ok {
 			continue // cancelled meanwhile
 		}
-		if _, e := sendNow(u.ups[p.index].fd, u.text[q.from:q.to]); e != 0 {
+		at := &u.ups[p.index]
+		_, e := sendNow(at.fd, u.text[q.from:q.to])
+		if e != 0 && !at.clean {
+			// an error that waited, about what the socket sent before: it is
+			// told once
+			_, e = sendNow(at.fd, u.text[q.from:q.to])
+		}
+		if e != 0 {
 			u.fail(q.token)
 		}
 	}
@@ -201,27 +293,65 @@ func (u *upstream) Cancel(token resolver.Token) {
 	u.close(p.index)
 }
 
+// close ends the use of a port: what comes for it now, the kernel turns away.
 func (u *upstream) close(i int32) {
+	p := &u.ups[i]
+	p.token = 0
+	idle := &u.idle[side(p.to.is4())]
+	if !p.drawn || len(*idle) >= maxIdle {
+		u.discard(i)
+		return
+	}
+	var none sockaddr // AF_UNSPEC: connect(2)
+	none.n = uint32(len(none.b))
+	if connectNow(p.fd, &none) != 0 {
+		u.discard(i)
+		return
+	}
+	*idle = append(*idle, i)
+}
+
+// discard gives a socket back to the kernel.
+func (u *upstream) discard(i int32) {
 	p := &u.ups[i]
 	closeNow(p.fd)
 	p.fd, p.token = -1, 0
 	u.free = append(u.free, i)
 }
 
+// side is the place of a family in upstream.idle.
+func side(v4 bool) int {
+	if v4 {
+		return 0
+	}
+	return 1
+}
+
 // ready reads the answer, or the error, of a UDP socket.
 func (u *upstream) ready(at watch) {
-	p := &u.ups[at.index]
-	if p.gen&0xFFFFFF != at.gen || p.token == 0 {
-		return
+	if token, n := u.take(at); token != 0 {
+		u.w.guard(func() { u.w.eng.Deliver(u.w.now, token, u.w.buf[:n]) })
 	}
-	token := p.token
+}
+
+// take reads into the worker's buffer what came for a question: whose, and how
+// many bytes. Token 0 if nothing did.
+func (u *upstream) take(at watch) (resolver.Token, int) {
+	p := &u.ups[at.index]
+	if p.fd < 0 || p.gen&0xFFFFFF != at.gen {
+		return 0, 0
+	}
 	n, fragments, e := u.rx.receive(p.fd, u.w.buf[:])
 	switch {
+	case p.token == 0:
+		return 0, 0 // came before its port was closed: read, so that it is gone
 	case e == unix.EAGAIN || e == unix.EINTR:
-		return
+		return 0, 0
 	case e != 0:
-		u.fail(token)
-		return
+		u.fail(p.token)
+		return 0, 0
+	case !u.rx.from.same(&p.to):
+		return 0, 0 // of the server the socket was connected to before
 	}
 	if fragments && n >= dns.HeaderLen {
 		// Any fragment but the first has no port, no ID and no question: a
@@ -231,7 +361,7 @@ func (u *upstream) ready(at watch) {
 		// question is put again over TCP.
 		u.w.buf[2] |= byte(wire.BitTC >> 8)
 	}
-	u.w.guard(func() { u.w.eng.Deliver(u.w.now, token, u.w.buf[:n]) })
+	return p.token, n
 }
 
 func (u *upstream) fail(token resolver.Token) {

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"bulkhead/internal/resolver"
 )
 
@@ -79,4 +81,153 @@ func readReady(c *net.UDPConn, b []byte) (n int, err error) {
 		}
 	})
 	return n, nil
+}
+
+// TestPorts: each question leaves from a port drawn from all unprivileged ones,
+// whether by us or by the kernel, and a socket is used again only for the
+// kernel's.
+func TestPorts(t *testing.T) {
+	w, _ := bench(t, nil)
+	w.s.set.Send4 = netip.MustParseAddr("127.0.0.1")
+	w.s.kernelPorts = kernelPorts()
+	if w.s.kernelPorts.low == 0 || w.s.kernelPorts.low >= w.s.kernelPorts.high {
+		t.Fatalf("the kernel's ports: %v", w.s.kernelPorts)
+	}
+	server := listen(t)
+	const questions = 4000
+	seen := make(map[uint16]int)
+	sockets := make(map[uint32]bool)
+	var drawn, low, high int
+	b := make([]byte, 100)
+	for i := range questions {
+		token := resolver.Token(i + 1)
+		if !w.up.SendUDP(server.LocalAddr().(*net.UDPAddr).AddrPort(), []byte("question"), token) {
+			t.Fatal("question not taken")
+		}
+		w.finish()
+		_, from, err := server.ReadFromUDPAddrPort(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := from.Port()
+		seen[p]++
+		if p < minPort {
+			t.Fatalf("port %d", p)
+		}
+		at := w.up.where[token].index
+		if w.up.ups[at].drawn {
+			drawn++
+			sockets[uint32(at)<<24|w.up.ups[at].gen] = true
+		}
+		if p < (minPort+65535)/2 {
+			low++
+		} else {
+			high++
+		}
+		w.up.Cancel(token)
+		if w.up.ups[at].drawn {
+			// the port is closed: nobody can reach the socket any more
+			server.WriteToUDPAddrPort([]byte("late"), from)
+			if _, _, e := w.up.rx.receive(w.up.ups[at].fd, b); e != unix.EAGAIN {
+				t.Fatalf("an idle socket received: %v", e)
+			}
+		}
+	}
+	// The expectation of questions*share, and six standard deviations.
+	within := func(what string, n int, share float64) {
+		mean := questions * share
+		if d := float64(n) - mean; d*d > 36*mean*(1-share) {
+			t.Errorf("%s: %d of %d, expected %.0f", what, n, questions, mean)
+		}
+	}
+	r := w.s.kernelPorts
+	within("drawn by the kernel", drawn, float64(r.high-max(r.low, minPort)+1)/float64(65536-minPort))
+	within("lower half", low, 0.5)
+	within("upper half", high, 0.5)
+	for p, n := range seen {
+		if n > 8 { // once in 10^11 runs
+			t.Errorf("port %d used %d times of %d", p, n, questions)
+		}
+	}
+	if len(sockets) != 1 {
+		t.Errorf("%d sockets for %d questions one after the other", len(sockets), drawn)
+	}
+}
+
+// TestUsedSocket: what a server sent to a socket's former question, and the
+// errors it caused, do not reach the next one.
+func TestUsedSocket(t *testing.T) {
+	w, _ := bench(t, nil)
+	w.s.set.Send4 = netip.MustParseAddr("127.0.0.1")
+	w.s.kernelPorts = portRange{1, 65535}
+	first, second := listen(t), listen(t)
+	ask := func(to *net.UDPConn, token resolver.Token) (from netip.AddrPort) {
+		t.Helper()
+		if !w.up.SendUDP(to.LocalAddr().(*net.UDPAddr).AddrPort(), []byte("question"), token) {
+			t.Fatal("question not taken")
+		}
+		w.finish()
+		_, from, err := to.ReadFromUDPAddrPort(make([]byte, 100))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return from
+	}
+	from := ask(first, 1)
+	at := w.up.where[1].index
+	// The first server sends more than was asked for, and the port is closed
+	// only then.
+	for range 3 {
+		first.WriteToUDPAddrPort([]byte("a datagram for the future"), from)
+	}
+	w.up.Cancel(1)
+	from = ask(second, 2)
+	if w.up.where[2].index != at {
+		t.Fatal("not the same socket")
+	}
+	second.WriteToUDPAddrPort([]byte("answer"), from)
+	event := watch{watchUp, w.up.ups[at].gen, at}
+	for range 3 {
+		if token, n := w.up.take(event); token != 0 {
+			t.Fatalf("%q taken for an answer", w.buf[:n])
+		}
+	}
+	if token, n := w.up.take(event); token != 2 || string(w.buf[:n]) != "answer" {
+		t.Fatalf("question %d answered by %q", token, w.buf[:n])
+	}
+	// An error that the first server caused before its port was closed.
+	w.up.Cancel(2)
+	from = ask(first, 3)
+	to := first.LocalAddr().(*net.UDPAddr).AddrPort()
+	first.Close()
+	if _, e := sendNow(w.up.ups[at].fd, []byte("refused")); e != 0 {
+		t.Fatal(e)
+	}
+	w.up.Cancel(3)
+	ask(second, 4)
+	if _, ok := w.up.where[4]; !ok {
+		t.Error("a former server's error counted against the next question")
+	}
+	// One that refuses the question itself is told.
+	w.up.Cancel(4)
+	if !w.up.SendUDP(to, []byte("question"), 5) {
+		t.Fatal("question not taken")
+	}
+	w.finish()
+	if token, _ := w.up.take(event); token != 0 {
+		t.Errorf("question %d answered by nobody", token)
+	}
+	if _, ok := w.up.where[5]; ok {
+		t.Error("a refusal went unheard")
+	}
+}
+
+func listen(t *testing.T) *net.UDPConn {
+	t.Helper()
+	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
 }

@@ -58,7 +58,7 @@ type worker struct {
 	rx        receiver
 	tx        sender
 
-	queries []query // indexed by the lower half of a ticket
+	queries []*query // as many as were ever at work at once; indexed by the lower half of a ticket
 	free    []int32
 	oldest  int32 // list of active UDP questions by age
 	newest  int32
@@ -111,10 +111,9 @@ func newWorker(s *Server) (*worker, error) {
 		return nil, e
 	}
 	w.log.Write = writeLog
-	w.queries = make([]query, maxQueries)
 	w.free = make([]int32, maxQueries)
 	for i := range w.free {
-		w.free[i] = int32(maxQueries - 1 - i) // low places first: untouched memory is not resident
+		w.free[i] = int32(maxQueries - 1 - i) // low places first: see newQuery
 	}
 	w.clients.init()
 	w.tcp.init()
@@ -287,8 +286,7 @@ func (w *worker) panicked(p any) {
 	w.serving = 0
 	w.motion = 0
 	w.eng = policy.New(w.cfg, w.s.policy.Load(), &w.store, &w.up, w, events{w}, random{}, nil)
-	for i := range w.queries {
-		q := &w.queries[i]
+	for _, q := range w.queries {
 		if !q.active {
 			continue
 		}
