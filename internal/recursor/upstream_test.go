@@ -16,11 +16,7 @@ import (
 func TestSentTogether(t *testing.T) {
 	w, _ := bench(t, nil)
 	w.s.set.Send4 = netip.MustParseAddr("127.0.0.1")
-	server, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
+	server := listen(t, "127.0.0.1")
 	to := server.LocalAddr().(*net.UDPAddr).AddrPort()
 	msgs := map[resolver.Token]string{1001: "first", 1002: "cancelled", 1003: string(make([]byte, 65508)), 1004: "last"}
 	for token := resolver.Token(1001); token <= 1004; token++ {
@@ -93,7 +89,7 @@ func TestPorts(t *testing.T) {
 	if w.s.kernelPorts.low == 0 || w.s.kernelPorts.low >= w.s.kernelPorts.high {
 		t.Fatalf("the kernel's ports: %v", w.s.kernelPorts)
 	}
-	server := listen(t)
+	server := listen(t, "127.0.0.1")
 	const questions = 4000
 	seen := make(map[uint16]int)
 	sockets := make(map[uint32]bool)
@@ -157,10 +153,17 @@ func TestPorts(t *testing.T) {
 // TestUsedSocket: what a server sent to a socket's former question, and the
 // errors it caused, do not reach the next one.
 func TestUsedSocket(t *testing.T) {
+	for _, ip := range []string{"127.0.0.1", "::1"} {
+		t.Run(ip, func(t *testing.T) { usedSocket(t, ip) })
+	}
+}
+
+func usedSocket(t *testing.T, ip string) {
 	w, _ := bench(t, nil)
-	w.s.set.Send4 = netip.MustParseAddr("127.0.0.1")
+	// one bound to an address, as with $IPSEND, one not
+	w.s.set.Send4, w.s.set.Send6 = netip.MustParseAddr("127.0.0.1"), netip.IPv6Unspecified()
 	w.s.kernelPorts = portRange{1, 65535}
-	first, second := listen(t), listen(t)
+	first, second := listen(t, ip), listen(t, ip)
 	ask := func(to *net.UDPConn, token resolver.Token) (from netip.AddrPort) {
 		t.Helper()
 		if !w.up.SendUDP(to.LocalAddr().(*net.UDPAddr).AddrPort(), []byte("question"), token) {
@@ -222,9 +225,9 @@ func TestUsedSocket(t *testing.T) {
 	}
 }
 
-func listen(t *testing.T) *net.UDPConn {
+func listen(t *testing.T, ip string) *net.UDPConn {
 	t.Helper()
-	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.ParseIP(ip)})
 	if err != nil {
 		t.Fatal(err)
 	}
