@@ -2,6 +2,7 @@ package dnssec
 
 import (
 	"crypto/rand"
+	"slices"
 	"testing"
 
 	"bulkhead/internal/dns"
@@ -12,14 +13,7 @@ import (
 // and when a zone counts as insecure.
 func TestVerifyKeys(t *testing.T) {
 	zone := dnsname.Name("\x04test\x00")
-	const now = 1_000_000
-	key := func(flags uint16) *PrivateKey {
-		k, err := Generate(rand.Reader, ED25519, flags, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return k
-	}
+	const now = testNow
 	set := func(signers ...*PrivateKey) *RRset {
 		s := &RRset{Name: zone, Type: dns.TypeDNSKEY, TTL: 3600}
 		for _, k := range signers {
@@ -43,9 +37,36 @@ func TestVerifyKeys(t *testing.T) {
 		return data
 	}
 	const zoneKey = FlagZone | 1 // RFC 4034, section 2.1.1: with the SEP bit
-	k := key(zoneKey)
+	k := newKey(t, zoneKey)
 	revoked := k.WithFlags(zoneKey | FlagRevoke)
 	noZone := k.WithFlags(1)
+	other := newKey(t, FlagZone)
+	// keys whose records are not the ones above with other fields
+	parsed := func(data []byte) *PrivateKey {
+		p, _ := Policy{}.ParseKey(data)
+		return &PrivateKey{p, k.signer}
+	}
+	protocol := parsed(slices.Replace(slices.Clone(k.Data), 2, 3, 2))
+	short := parsed(k.Data[:len(k.Data)-1])
+	// signed by another key of the zone than that of the DS
+	by := func(signer *PrivateKey, keys ...*PrivateKey) *RRset {
+		s := set(keys...)
+		s.Sigs = nil
+		sig, err := signer.Sign(rand.Reader, s, zone, now-100, now+100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Sigs = [][]byte{sig}
+		return s
+	}
+	many := func(n int) *RRset {
+		keys := []*PrivateKey{k}
+		for len(keys) < n {
+			keys = append(keys, parsed(append(slices.Clone(k.Data), byte(len(keys)))))
+		}
+		return by(k, keys...)
+	}
+	sha1DS, _ := k.DS(zone, DigestSHA1)
 	spent := NewBudget()
 	spent.DS = 1
 	for _, c := range []struct {
@@ -64,8 +85,25 @@ func TestVerifyKeys(t *testing.T) {
 			ReasonUnsupportedAlgorithm},
 		{"an unknown digest alone", set(k), [][]byte{ds(k, func(d *DS) { d.DigestType = 200 })}, NewBudget(), Insecure,
 			ReasonUnsupportedDigest},
+		// RFC 4509, section 3
+		{"SHA-1 alone", set(k), [][]byte{sha1DS}, NewBudget(), Secure, ReasonNone},
+		{"SHA-1 beside a wrong SHA-256", set(k), [][]byte{sha1DS, ds(k, func(d *DS) { d.Digest[0] ^= 1 })}, NewBudget(), Bogus, ReasonNoKeyMatchesDS},
+		{"SHA-1 beside an unknown digest", set(k), [][]byte{sha1DS, ds(k, func(d *DS) { d.DigestType = 200 })}, NewBudget(), Secure, ReasonNone},
 		{"an unknown algorithm beside a wrong digest", set(k), [][]byte{ds(k, func(d *DS) { d.Algorithm = 200 }),
 			ds(k, func(d *DS) { d.Digest[0] ^= 1 })}, NewBudget(), Bogus, ReasonNoKeyMatchesDS},
+		{"a key of another protocol with a DS of its own", set(protocol), [][]byte{ds(protocol, nil)}, NewBudget(), Bogus, ReasonKeyProtocol},
+		// RFC 4035, section 5.2: algorithm and tag have to match too
+		{"another algorithm over the right digest", set(k), [][]byte{ds(k, func(d *DS) { d.Algorithm = ED448 })}, NewBudget(), Bogus,
+			ReasonNoKeyMatchesDS},
+		{"another tag over the right digest", set(k), [][]byte{ds(k, func(d *DS) { d.KeyTag++ })}, NewBudget(), Bogus, ReasonNoKeyMatchesDS},
+		{"another key beside", set(k, other), [][]byte{ds(k, nil)}, NewBudget(), Secure, ReasonNone},
+		{"signed by the other key alone", by(other, k, other), [][]byte{ds(k, nil)}, NewBudget(), Bogus, ReasonKeyNotSigned},
+		{"a key that cannot be checked with", by(other, short), [][]byte{ds(short, nil)}, NewBudget(), Insecure, ReasonUnsupportedKey},
+		{"the same beside one that can", by(k, k, short), [][]byte{ds(short, nil), ds(k, nil)}, NewBudget(), Secure, ReasonNone},
+		{"the same beside one that did not sign", by(other, k, short), [][]byte{ds(short, nil), ds(k, nil)}, NewBudget(), Bogus, ReasonKeyNotSigned},
+		{"the most keys", many(MaxKeysPerZone), [][]byte{ds(k, nil)}, NewBudget(), Secure, ReasonNone},
+		{"one more", many(MaxKeysPerZone + 1), [][]byte{ds(k, nil)}, NewBudget(), Bogus, ReasonTooMany},
+		{"no keys", &RRset{Name: zone, Type: dns.TypeDNSKEY}, [][]byte{ds(k, nil)}, NewBudget(), Bogus, ReasonNoDNSKEY},
 		{"more digests than are left, the right one last", set(k), [][]byte{ds(k, func(d *DS) { d.Digest[0] ^= 1 }), ds(k, nil)}, spent,
 			Bogus, ReasonBudget},
 	} {
@@ -73,6 +111,31 @@ func TestVerifyKeys(t *testing.T) {
 		b := c.budget
 		if got := v.VerifyKeys(Policy{}, c.set, c.ds, nil, now, &b); got.Status != c.status || got.Reason != c.reason {
 			t.Errorf("%s: %v, %v; want %v, %v", c.what, got.Status, got.Reason, c.status, c.reason)
+		}
+	}
+	// Whole keys as anchors: the same but for flags, that a revocation is seen.
+	twin := parsed(slices.Replace(slices.Clone(k.Data), 4, 8, k.Data[6], k.Data[7], k.Data[4], k.Data[5]))
+	if twin.Tag != k.Tag {
+		t.Fatal("tags differ")
+	}
+	for _, c := range []struct {
+		what   string
+		set    *RRset
+		anchor *PrivateKey
+		status Status
+		reason Reason
+	}{
+		{"the anchor", set(k), k, Secure, ReasonNone},
+		{"with other flags", set(k), k.WithFlags(FlagZone), Secure, ReasonNone},
+		{"revoked", set(revoked), k, Bogus, ReasonRevokedKey},
+		{"another key of the same tag", set(k), twin, Bogus, ReasonNoKeyMatchesDS},
+		{"the same bytes for another protocol", set(k), protocol, Bogus, ReasonNoKeyMatchesDS},
+		{"another key", set(k), other, Bogus, ReasonNoKeyMatchesDS},
+	} {
+		var v Verifier
+		b := NewBudget()
+		if got := v.VerifyKeys(Policy{}, c.set, nil, []*Key{c.anchor.Key}, now, &b); got.Status != c.status || got.Reason != c.reason {
+			t.Errorf("anchor, %s: %v, %v; want %v, %v", c.what, got.Status, got.Reason, c.status, c.reason)
 		}
 	}
 }

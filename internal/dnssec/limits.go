@@ -7,9 +7,8 @@ package dnssec
 // You Try, The Harder You Fail", 2024).
 //
 //	              here  unbound 1.19.1+      BIND 9.18.24+   pdns-recursor 5   sdns
-//	sigs/RRset       8  8 MAX_VALIDATE_RRSIGS              -  2 max_rrsigs_per_record  8
 //	sigs/question   64  16 pauses of 8 each   16 per fetch   30                        32
-//	failed/RRset     2  8                      1              2                        -
+//	failed/RRset     2  8 MAX_VALIDATE_RRSIGS  1              2 max_rrsigs_per_record  8
 //	failed/question  8  8                      1 per fetch    -                        -
 //	keys, one tag    2  any                    any            2 max_dnskeys            -
 //	DS/delegation    8  4 failed matches       -              8 max_ds_per_zone        -
@@ -17,14 +16,13 @@ package dnssec
 //	NSEC3 records   12  any                    any            10 max_nsec3s_per_record -
 //	iterations     150  150                    50             50                       -
 const (
-	MaxSigsPerRRset    = 8   // signatures tried on one RRset
 	MaxSigsPerQuestion = 64  // a chain of 10 aliases through as many cold zones takes 40
 	MaxBadPerRRset     = 2   // tried in vain on one RRset, and so keys with one tag too; honest zones have one collision of them at most
 	MaxBadSigs         = 8   // tried in vain, per question: several servers may give bad answers
 	MaxKeysPerZone     = 64  // DNSKEY records read; the largest honest RRsets seen have about 12
 	MaxDSPerZone       = 8   // DS records compared with keys
 	MaxDSPerQuestion   = 64  // digests of keys computed
-	MaxDenialRecords   = 12  // NSEC or NSEC3 RRsets looked at in one answer; honest proofs need 4
+	MaxDenialRecords   = 12  // NSEC or NSEC3 records looked at in one answer; honest proofs need 4
 	MaxRRsPerSet       = 512 // records sorted for one signature; BIND max-records-per-type 100, root NS 13
 
 	// MaxNSEC3Iterations is where a zone becomes insecure (RFC 9276, section

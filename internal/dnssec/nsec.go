@@ -40,14 +40,22 @@ func (n *NSEC) covers(name dnsname.Name) bool {
 	return dnsname.Equal(n.Next, n.Zone) || dnsname.Compare(name, n.Next) < 0
 }
 
-// denies reports whether the record proves that name does not exist. A record
-// of a delegation or a DNAME says nothing of names below its owner (RFC 6840,
-// section 4.1), and a name above the next one exists as an empty non-terminal.
+// denies reports whether the record proves that name does not exist: a name above
+// the next one exists as an empty non-terminal.
 func (n *NSEC) denies(name dnsname.Name) bool {
-	if !n.covers(name) || dnsname.IsBelow(n.Next, name) {
-		return false
-	}
-	return !(dnsname.IsBelow(name, n.Owner) && (delegation(n.Types) || n.Types.Has(dns.TypeDNAME)))
+	return n.covers(name) && !dnsname.IsBelow(n.Next, name) && !n.hidden(name)
+}
+
+// emptyNonTerminal reports whether the record proves that name exists without
+// records of its own: it is covered, and the next name lies below it.
+func (n *NSEC) emptyNonTerminal(name dnsname.Name) bool {
+	return n.covers(name) && dnsname.IsBelow(n.Next, name) && !n.hidden(name)
+}
+
+// hidden reports whether name lies below the record's owner where a cut or DNAME
+// ends what the record can speak of (RFC 6840, section 4.1).
+func (n *NSEC) hidden(name dnsname.Name) bool {
+	return dnsname.IsBelow(name, n.Owner) && (delegation(n.Types) || n.Types.Has(dns.TypeDNAME))
 }
 
 // encloser is the closest encloser of a name the record covers: the longest
@@ -102,12 +110,14 @@ var proved = Proof{Secure, ReasonNone}
 func unproved(r Reason) Proof { return Proof{Bogus, r} }
 
 // Add takes an NSEC or NSEC3 RRset that was verified as the zone's, without
-// expansion from a wildcard. It ignores what is malformed or too much.
+// expansion from a wildcard. It ignores what is malformed or too much: an RRset
+// of these types has one record in an honest zone, but may have hundreds, and
+// each NSEC3 record with a salt of its own is compared with all others.
 func (d *Denial) Add(set *RRset) {
-	if len(d.NSEC)+len(d.NSEC3) >= MaxDenialRecords {
-		return
-	}
 	for _, data := range set.Data {
+		if len(d.NSEC)+len(d.NSEC3) >= MaxDenialRecords {
+			return
+		}
 		switch set.Type {
 		case dns.TypeNSEC:
 			if n, ok := ParseNSEC(set.Name, data, d.Zone); ok {
@@ -186,9 +196,7 @@ func (d *Denial) NoDS(name dnsname.Name, b *Budget) (Delegation, Proof) {
 		},
 		func() Proof {
 			w, p := d.nsec3NoDS(name, b)
-			if p.Status > Bogus {
-				what = w
-			}
+			what = w
 			return p
 		})
 	if p.Status == Bogus {
@@ -216,6 +224,16 @@ func (d *Denial) nsecDenying(name dnsname.Name) *NSEC {
 	return nil
 }
 
+// nsecEmptyNonTerminal reports whether name is proved to exist without records.
+func (d *Denial) nsecEmptyNonTerminal(name dnsname.Name) bool {
+	for i := range d.NSEC {
+		if d.NSEC[i].emptyNonTerminal(name) {
+			return true
+		}
+	}
+	return false
+}
+
 func (d *Denial) nsecNXDomain(name dnsname.Name) Proof {
 	if d.nsecAt(name) != nil {
 		return unproved(ReasonNameExists)
@@ -231,14 +249,12 @@ func (d *Denial) nsecNXDomain(name dnsname.Name) Proof {
 	if d.nsecAt(wild) != nil {
 		return unproved(ReasonNameExists)
 	}
-	for i := range d.NSEC {
+	if d.nsecDenying(wild) == nil {
 		// RFC 4592, section 2.2.2: a wildcard that is an empty non-terminal
 		// exists, and the answer would have been NODATA
-		if d.NSEC[i].denies(wild) {
-			return proved
-		}
+		return unproved(ReasonBadDenial)
 	}
-	return unproved(ReasonBadDenial)
+	return proved
 }
 
 func (d *Denial) nsecNoData(name dnsname.Name, t dns.Type) Proof {
@@ -252,12 +268,8 @@ func (d *Denial) nsecNoData(name dnsname.Name, t dns.Type) Proof {
 		}
 		return proved
 	}
-	for i := range d.NSEC {
-		n := &d.NSEC[i]
-		// an empty non-terminal: covered, and the next name lies below it
-		if n.covers(name) && dnsname.IsBelow(n.Next, name) && !hidden(n, name) {
-			return proved
-		}
+	if d.nsecEmptyNonTerminal(name) {
+		return proved
 	}
 	n := d.nsecDenying(name)
 	if n == nil {
@@ -273,18 +285,10 @@ func (d *Denial) nsecNoData(name dnsname.Name, t dns.Type) Proof {
 		}
 		return proved
 	}
-	for i := range d.NSEC {
-		if w := &d.NSEC[i]; w.covers(wild) && dnsname.IsBelow(w.Next, wild) && !hidden(w, wild) {
-			return proved
-		}
+	if d.nsecEmptyNonTerminal(wild) {
+		return proved
 	}
 	return unproved(ReasonBadDenial)
-}
-
-// hidden reports whether name lies below n's owner where a cut or DNAME ends
-// what the record can speak of (RFC 6840, section 4.1).
-func hidden(n *NSEC, name dnsname.Name) bool {
-	return dnsname.IsBelow(name, n.Owner) && (delegation(n.Types) || n.Types.Has(dns.TypeDNAME))
 }
 
 func (d *Denial) nsecWildcard(name dnsname.Name, labels int) Proof {
@@ -294,12 +298,9 @@ func (d *Denial) nsecWildcard(name dnsname.Name, labels int) Proof {
 	}
 	for i := range d.NSEC {
 		n := &d.NSEC[i]
-		// The record must deny the name itself, and leave no closer encloser
-		// than the wildcard's parent.
+		// What denies the next closer name denies the name. It must not deny the
+		// wildcard's parent too: then the wildcard is one of long ago.
 		if n.denies(next) && dnsname.Labels(n.encloser(name)) == labels {
-			return proved
-		}
-		if n.denies(name) && dnsname.Labels(n.encloser(name)) == labels {
 			return proved
 		}
 	}
@@ -322,11 +323,8 @@ func (d *Denial) nsecNoDS(name dnsname.Name) (Delegation, Proof) {
 		}
 		return NoDelegation, proved
 	}
-	for i := range d.NSEC {
-		n := &d.NSEC[i]
-		if n.covers(name) && dnsname.IsBelow(n.Next, name) && !hidden(n, name) {
-			return NoDelegation, proved
-		}
+	if d.nsecEmptyNonTerminal(name) {
+		return NoDelegation, proved
 	}
 	if d.nsecDenying(name) != nil {
 		// No such name. A wildcard may answer for it, but makes no cut.

@@ -62,7 +62,7 @@ func (v *Verifier) Verify(set *RRset, zone dnsname.Name, keys []*Key, now uint32
 	if dnsname.IsWildcard(set.Name) {
 		owner-- // RFC 4034, section 3.1.3: neither root nor wildcard count
 	}
-	tried, bad, canonical := 0, 0, false
+	bad, canonical := 0, false
 	for _, data := range set.Sigs {
 		s, ok := ParseRRSIG(data)
 		if !ok || s.Covered != set.Type {
@@ -95,7 +95,7 @@ func (v *Verifier) Verify(set *RRset, zone dnsname.Name, keys []*Key, now uint32
 				continue
 			}
 			found = true
-			if tried++; tried > MaxSigsPerRRset || bad == MaxBadPerRRset {
+			if bad == MaxBadPerRRset {
 				return Verdict{Status: Bogus, Reason: ReasonTooMany}
 			}
 			if b.BadSigs == 0 || !pay(&b.Sigs, 1) {
