@@ -108,6 +108,10 @@ func (s *Step) Sentence() string {
 		return "ask " + s.Server + " again" + because
 	case "minimised":
 		return "ask for no more than " + s.Name + " " + s.Type
+	case "local":
+		return s.Name + " " + s.Type + " is served locally: special-use and private names are asked of nobody (LOCALZONES)"
+	case "policy":
+		return "policy zone " + s.Zone + because
 	case "validate":
 		return "validate " + s.Name + " " + s.Type + because
 	}

@@ -44,7 +44,7 @@ type Layer struct {
 	pending map[uint64]*pending
 	queue   []resolver.Question
 	entry   resolver.Entry
-	log     func(q *resolver.Question, r *rpz.Rule)
+	note    Note
 }
 
 // pending is a question of which a second one has been asked.
@@ -61,17 +61,22 @@ const (
 	followA                  // keep holds the answer without AAAA
 )
 
-// New makes an engine with policy in front. log, if not nil, hears of each rule
-// applied.
+// Note hears of what decided the answer of an explained question: "policy" and
+// the zone, or "dns64" and none.
+type Note func(what string, zone dnsname.Name, why string)
+
+// New makes an engine with policy in front. note may be nil.
 func New(cfg *resolver.Config, pol *Config, cache resolver.Cache, net resolver.Net, front resolver.Front,
-	events resolver.Events, rng resolver.Rand, log func(*resolver.Question, *rpz.Rule)) *Layer {
-	l := &Layer{cfg: pol, cache: cache, next: front, pending: map[uint64]*pending{}, log: log}
+	events resolver.Events, rng resolver.Rand, note Note) *Layer {
+	l := &Layer{cfg: pol, cache: cache, next: front, pending: map[uint64]*pending{}, note: note}
 	l.Engine = resolver.New(l.stopping(cfg), cache, net, l, events, rng)
 	return l
 }
 
 // SetConfig replaces the engine's configuration.
-func (l *Layer) SetConfig(cfg *resolver.Config) { l.Engine.SetConfig(l.stopping(cfg)) }
+func (l *Layer) SetConfig(now resolver.Time, cfg *resolver.Config) {
+	l.Engine.SetConfig(now, l.stopping(cfg))
+}
 
 // stopping makes the engine stop at aliases that lead to a name with a rule of
 // its own: what is not to be answered need not be asked.
@@ -195,6 +200,8 @@ func (l *Layer) Done(q *resolver.Question, a *resolver.Answer) {
 		if r, name, at := l.match(q, a); r != nil && r.Action != rpz.PassThru {
 			l.apply(q, a, r, name, at)
 			return
+		} else if r != nil {
+			l.noteRule(q, r)
 		}
 		if a.Stopped {
 			// this client is let through
@@ -318,9 +325,7 @@ func address(t dns.Type, data []byte) (netip.Addr, bool) {
 
 // apply answers by rule r for name, which the first at RRsets of a lead to.
 func (l *Layer) apply(q *resolver.Question, a *resolver.Answer, r *rpz.Rule, name dnsname.Name, at int) {
-	if l.log != nil {
-		l.log(q, r)
-	}
+	l.noteRule(q, r)
 	out := resolver.Answer{Sec: resolver.Insecure, EDE: true, Code: dns.EDEBlocked, Text: "policy zone " + r.Zone.Text()}
 	for i := range a.RRs[:at] {
 		if a.RRs[i].Section == wire.Answer {
@@ -369,6 +374,12 @@ func (l *Layer) apply(q *resolver.Question, a *resolver.Answer, r *rpz.Rule, nam
 		}
 	}
 	l.next.Done(q, &out)
+}
+
+func (l *Layer) noteRule(q *resolver.Question, r *rpz.Rule) {
+	if q.Trace && l.note != nil {
+		l.note("policy", r.Zone, r.Trigger.String()+" rule "+r.Owner.Text()+": "+r.Action.String())
+	}
 }
 
 func addRecord(rrs []resolver.RRset, name dnsname.Name, rec rpz.Record) []resolver.RRset {
@@ -455,6 +466,9 @@ func (l *Layer) second(p *pending, a *resolver.Answer) {
 	case followA:
 		if made, ok := l.synthesise(a, p.ttl); ok {
 			out = made
+			if p.q.Trace && l.note != nil {
+				l.note("dns64", "", "there is no AAAA: made from A (RFC 6147)")
+			}
 		}
 	}
 	out.AD = false

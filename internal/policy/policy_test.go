@@ -20,6 +20,9 @@ import (
 
 const now = 1800000000
 
+// noted is what was said of explained questions.
+var noted []string
+
 func network(t *testing.T, pol *Config) *signedtree.Network {
 	tree := signedtree.New(now)
 	o := signedtree.Options{Algorithm: dnssec.ECDSAP256SHA256}
@@ -32,7 +35,12 @@ func network(t *testing.T, pol *Config) *signedtree.Network {
 	n := &signedtree.Network{Tree: tree, Now: now * resolver.Second}
 	cfg := &resolver.Config{IPv4: true, Validator: validator.New(validator.Config{Anchors: []dnssec.Anchor{root.Anchor()}}),
 		Zones: []resolver.Zone{{Name: dnsname.Root, Servers: []netip.AddrPort{netip.AddrPortFrom(root.Addr, 53)}}}}
-	n.E = New(cfg, pol, resolver.NewMapCache(), n, n, nil, n, nil)
+	n.E = New(cfg, pol, resolver.NewMapCache(), n, n, nil, n, func(what string, zone dnsname.Name, why string) {
+		if zone != "" {
+			what += " " + zone.Text()
+		}
+		noted = append(noted, what+": "+why)
+	})
 	return n
 }
 
@@ -133,5 +141,32 @@ func TestDNS64(t *testing.T) {
 		expect(t, n, "www.example. A", "NOERROR AD; www.example. A 192.0.2.1", nil)
 		expect(t, n, "6.0.2.0.0.0.0.c.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.b.9.f.f.4.6.0.0.ip6.arpa. PTR",
 			"NOERROR; 6.0.2.0.0.0.0.c.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.b.9.f.f.4.6.0.0.ip6.arpa. CNAME 6.2.0.192.in-addr.arpa.; 6.2.0.192.in-addr.arpa. PTR two.plain.", nil)
+	}
+}
+
+// TestNote: an explanation names the rule that decided; other questions pay
+// nothing for it.
+func TestNote(t *testing.T) {
+	n := network(t, &Config{DNS64: []dns64.Prefix{dns64.WellKnown}, Zones: []*rpz.Zone{
+		zone(t, "first.", "www.example CNAME .", "walled.example CNAME rpz-passthru.", "32.5.2.0.192.rpz-ip CNAME *.")}})
+	noted = nil
+	for _, c := range [][2]string{
+		{"www.example. A", "policy first: qname rule www.example: nxdomain"},
+		{"walled.example. A", "policy first: qname rule walled.example: passthru"},
+		{"www.plain. A", "policy first: ip rule 32.5.2.0.192: nodata"},
+		{"mapped.plain. AAAA", "dns64: there is no AAAA: made from A (RFC 6147)"},
+		{"two.plain. A", ""},
+	} {
+		f := strings.Fields(c[0])
+		ty, _ := dns.ParseType(f[1])
+		n.Ask(f[0], ty, nil)
+		if len(noted) != 0 {
+			t.Errorf("%s: noted unasked: %q", c[0], noted)
+		}
+		n.Ask(f[0], ty, func(q *resolver.Question) { q.Trace = true })
+		if got := strings.Join(noted, "; "); got != c[1] {
+			t.Errorf("%s: %q, want %q", c[0], got, c[1])
+		}
+		noted = nil
 	}
 }

@@ -148,6 +148,9 @@ func TestExplainBogusInside(t *testing.T) {
 				t.Errorf("%s: no %q in\n%s", c.ask, w, out)
 			}
 		}
+		if text := string(out); strings.Contains(text, "verdict, bogus") && !strings.Contains(text, ": SERVFAIL, bogus (") {
+			t.Errorf("%s: the answer does not say bogus:\n%s", c.ask, out)
+		}
 	}
 }
 

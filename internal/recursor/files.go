@@ -40,13 +40,14 @@ func readServers(dir string) ([]resolver.Zone, error) {
 		if text == "@" {
 			text = ""
 		}
+		file := dir + "/" + e.Name()
 		name, err := dnsname.ParseDot(text)
 		if err != nil {
-			return nil, prog.Fatal("unable to read servers", err)
+			return nil, prog.Fatal("unable to read servers: "+file, err)
 		}
-		b, err := readLimited(dir+"/"+e.Name(), maxServersFile)
+		b, err := readLimited(file, maxServersFile)
 		if err != nil {
-			return nil, prog.Fatal("unable to read servers", err)
+			return nil, prog.Fatal("unable to read servers: "+file, err)
 		}
 		zones = append(zones, resolver.Zone{Name: name.Lower(), Servers: parseServers(b)})
 	}

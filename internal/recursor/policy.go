@@ -109,7 +109,7 @@ func (s *Server) spreadPolicy() {
 	}
 }
 
-// warnPolicy says why the policy stays as it was: file, line and reason.
-func warnPolicy(err error) {
-	prog.Warn("policy not changed: "+strings.TrimPrefix(err.Error(), "fatal: "), nil)
+// warnUnchanged says why what was in use stays: file, line and reason.
+func warnUnchanged(what string, err error) {
+	prog.Warn(what+": "+strings.TrimPrefix(err.Error(), "fatal: "), nil)
 }

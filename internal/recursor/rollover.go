@@ -183,7 +183,7 @@ func (s *Server) useAnchors(old validator.Config, points []*dnssec.TrustPoint) {
 			own := *w.cfg
 			own.Validator = first
 			w.cfg = forWorker(&own, w.step)
-			w.eng.SetConfig(w.cfg)
+			w.eng.SetConfig(w.now, w.cfg)
 		})
 	}
 }

@@ -477,10 +477,14 @@ func TestReload(t *testing.T) {
 	// what can not be read changes nothing
 	os.WriteFile(root+"/trust-anchors", []byte("nonsense\n"), 0o644)
 	c.cmd.Process.Signal(syscall.SIGHUP)
-	c.waitLog("nothing changed")
+	c.waitLog("dnscache: warning: reload: nothing changed: unable to parse trust-anchors: line 1: ")
 	if r := c.ask("www.private.test.", dns.TypeA); len(r.Answer) != 1 {
 		t.Errorf("%v", r)
 	}
+	os.Remove(root + "/trust-anchors")
+	os.MkdirAll(root+"/forward/folder.test", 0o755)
+	c.cmd.Process.Signal(syscall.SIGHUP)
+	c.waitLog("dnscache: warning: reload: nothing changed: unable to read servers: forward/folder.test: is a directory")
 }
 
 // TestServersWatched: a file in servers/ or forward/ counts without a signal,
@@ -544,6 +548,9 @@ func TestExplain(t *testing.T) {
 	}
 	if s := run("-s", "www.example.test"); !strings.HasPrefix(s, "<svg ") || !strings.Contains(s, "cache has www.example.test A") {
 		t.Errorf("SVG: %.300s", s)
+	}
+	if s := run("localhost"); !strings.Contains(s, "localhost A is served locally") {
+		t.Errorf("a local name: %s", s)
 	}
 	if s := run("-f", "www.example.test"); !strings.Contains(s, "packets sent: 1") {
 		t.Errorf("fresh: %s", s)

@@ -338,18 +338,18 @@ func (s *Server) reload() {
 	s.loadNames()
 	cfg, err := readConfig(&s.set)
 	if err != nil {
-		prog.Warn("reload: nothing changed", err)
+		warnUnchanged("reload: nothing changed", err)
 		return
 	}
 	if err := s.usePolicy(); err != nil {
-		warnPolicy(err)
+		warnUnchanged("policy not changed", err)
 	}
 	s.cache.SetStale(cfg.ServeStale)
 	for _, w := range s.workers {
 		w.call(func(w *worker) {
 			cfg := forWorker(cfg, w.step)
 			w.cfg = cfg
-			w.eng.SetConfig(cfg)
+			w.eng.SetConfig(w.now, cfg)
 			w.follow(cfg)
 			w.eng.SetPolicy(w.s.policy.Load())
 			w.guard(func() { w.eng.Prime(w.now) })

@@ -110,6 +110,7 @@ var eventWords = map[resolver.EventKind]string{
 	resolver.EventChoose: "choose", resolver.EventTimeout: "timeout", resolver.EventRetry: "retry",
 	resolver.EventStale: "stale", resolver.EventPrefetch: "prefetch", resolver.EventSecurity: "security",
 	resolver.EventBudget: "budget", resolver.EventMinimised: "minimised", resolver.EventJoined: "joined",
+	resolver.EventLocal: "local",
 }
 
 func (w *worker) traceEvent(ev *resolver.Event) {
@@ -159,6 +160,13 @@ func (w *worker) traceEvent(ev *resolver.Event) {
 		c["records seen"]++
 	}
 	tr.add(s)
+}
+
+// notePolicy is told what policy did with the explained question.
+func (w *worker) notePolicy(what string, zone dnsname.Name, why string) {
+	if tr := w.trace; tr != nil {
+		tr.add(explain.Step{At: tr.ms(w.clock.read()), What: what, Zone: text0([]byte(zone)), Reason: why})
+	}
 }
 
 func (tr *tracer) has(n dnsname.Name) bool {

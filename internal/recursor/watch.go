@@ -67,7 +67,7 @@ func (s *Server) watchFolders(servers map[string]fileStamp, stop <-chan struct{}
 		case <-t.C:
 		}
 		if changed, err := s.policyChanged(); err != nil {
-			warnPolicy(err)
+			warnUnchanged("policy not changed", err)
 		} else if changed {
 			s.spreadPolicy()
 			prog.Print("policy reloaded")

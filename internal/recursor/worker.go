@@ -128,7 +128,7 @@ func (w *worker) newEngine(cfg *resolver.Config) {
 	cfg = forWorker(cfg, w.step)
 	w.cfg = cfg
 	w.follow(cfg)
-	w.eng = policy.New(cfg, w.s.policy.Load(), &w.store, &w.up, w, events{w}, random{}, nil)
+	w.eng = policy.New(cfg, w.s.policy.Load(), &w.store, &w.up, w, events{w}, random{}, w.notePolicy)
 	w.guard(func() { w.eng.Prime(w.now) })
 }
 
@@ -285,7 +285,7 @@ func (w *worker) panicked(p any) {
 	culprit := w.serving
 	w.serving = 0
 	w.motion = 0
-	w.eng = policy.New(w.cfg, w.s.policy.Load(), &w.store, &w.up, w, events{w}, random{}, nil)
+	w.eng = policy.New(w.cfg, w.s.policy.Load(), &w.store, &w.up, w, events{w}, random{}, w.notePolicy)
 	for _, q := range w.queries {
 		if !q.active {
 			continue

@@ -353,6 +353,7 @@ const (
 	EventBudget    // a limit was met: Reason
 	EventMinimised // Type Name: what is really asked at this step
 	EventJoined    // Type Name: an identical question was already out
+	EventLocal     // Type Name: served locally, nobody has to be asked
 )
 
 // Event is something worth a log line. It and its slices are valid during the

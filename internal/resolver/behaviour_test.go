@@ -41,6 +41,15 @@ func TestServeStale(t *testing.T) {
 	if m := f.raw; !strings.Contains(string(m), "\x00\x01\x00\x01\x00\x00\x00\x1e") {
 		t.Errorf("the TTL of stale data is not 30: %x", m)
 	}
+	// one who comes while the servers are still being asked
+	f.wait(Second)
+	begin = f.now
+	if roots, _ := f.e.InWork(); roots != 1 {
+		t.Fatalf("%d questions at work, want 1", roots)
+	}
+	if a, _ = f.ask("www.example", dns.TypeA); !a.Stale || !f.has("198.51.100.7") || f.now != begin {
+		t.Errorf("while others have stale data: %+v after %v ms", a, (f.now-begin)/Millisecond)
+	}
 	f.wait(30 * Second)
 	if a, _ = f.ask("www.example", dns.TypeA); !a.Stale {
 		t.Errorf("answer %+v", a)
@@ -55,6 +64,24 @@ func TestServeStale(t *testing.T) {
 	f.wait(86400*Second + 200*Second)
 	if a, _ = f.ask("www.example", dns.TypeA); a.RCode != dns.RCodeServFail {
 		t.Errorf("data a day past their time: %+v", a)
+	}
+}
+
+// A failure is remembered for some seconds (RFC 9520), but not over a change of
+// the configuration, which may be the cure. REFUSED is the servers' word, not
+// ours to the client (RFC 8914, section 4.23).
+func TestFailureAndConfig(t *testing.T) {
+	f := zone(t, func(q *asked) { q.start(uint16(dns.RCodeRefused)).send() })
+	if a, _ := f.ask("www.example", dns.TypeA); a.RCode != dns.RCodeServFail || a.Code != dns.EDENoReachableAuthority {
+		t.Errorf("all servers refuse: %+v", a)
+	}
+	f.servers["198.51.100.1"] = www
+	if a, cost := f.ask("www.example", dns.TypeA); a.RCode != dns.RCodeServFail || cost != 0 {
+		t.Errorf("the failure was forgotten: %+v, %d packets", a, cost)
+	}
+	f.e.SetConfig(f.now, f.e.cfg)
+	if a, _ := f.ask("www.example", dns.TypeA); a.RCode != dns.RCodeSuccess {
+		t.Errorf("the failure outlives the configuration: %+v", a)
 	}
 }
 

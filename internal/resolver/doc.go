@@ -12,7 +12,7 @@
 //	e.Expire(now)                whatever has come due
 //	e.NextTimer()                when to call Expire, at the latest
 //	e.Abandon(ticket)            the client has gone
-//	e.SetConfig(cfg)             new root/servers and so on; nothing is forgotten
+//	e.SetConfig(now, cfg)        new root/servers and so on; only failures are forgotten
 //	e.Prime(now)                 ask for the root's servers (RFC 9609)
 //	AppendReply(dst, ...)        the message for the client
 //

@@ -20,6 +20,7 @@ type Engine struct {
 	rng    Rand
 	secret [4]uint64
 
+	since     int64 // second in which cfg came
 	now       Time
 	timers    timerHeap
 	servers   serverTable
@@ -69,14 +70,14 @@ func New(cfg *Config, cache Cache, net Net, front Front, events Events, rng Rand
 	for i := range e.secret {
 		e.secret[i] = rng.Uint64()
 	}
-	e.SetConfig(cfg)
+	e.SetConfig(0, cfg)
 	return e
 }
 
 // SetConfig replaces what the administrator decides. What is in work goes on;
-// the cache is kept.
-func (e *Engine) SetConfig(cfg *Config) {
-	e.cfg = cfg
+// the cache is kept, but for failures.
+func (e *Engine) SetConfig(now Time, cfg *Config) {
+	e.cfg, e.since = cfg, now.Seconds()
 	e.limits = cfg.Limits.withDefaults()
 	e.zones = make(map[dnsname.Name]*Zone, len(cfg.Zones))
 	for i := range cfg.Zones {
@@ -180,6 +181,14 @@ func (e *Engine) Ask(now Time, q *Question) {
 				e.refuse(q, "too many clients ask this")
 				return
 			}
+			// Others have waited in vain already (RFC 8767, section 5). When the
+			// work fails, stale data are not looked for a second time.
+			if r.stale && e.staleFor(name, q.Type) {
+				e.emit(Event{Kind: EventStale, Question: q, Type: q.Type, Name: name})
+				e.out.AD = e.out.Sec == Secure
+				e.front.Done(q, &e.out)
+				return
+			}
 			e.emit(Event{Kind: EventJoined, Question: q, Type: q.Type, Name: name})
 			r.join(q)
 			if !r.stale && e.cfg.ServeStale > 0 && r.wait.pos == 0 {
@@ -256,7 +265,7 @@ func (e *Engine) refresh(name []byte, t dns.Type) {
 	if e.nRoots >= maxRoots || e.nTasks >= maxTasks {
 		return
 	}
-	if e.cache.Get(&e.old, KindFailure, t, name) && e.old.Expires > e.now.Seconds() {
+	if e.failed(&e.old, t, name) {
 		return // it failed a moment ago (RFC 9520); the data are still good
 	}
 	e.emit(Event{Kind: EventPrefetch, Type: t, Name: name})
@@ -484,6 +493,9 @@ func (r *root) fail(code dns.EDE, text string) {
 	}
 	e.emit(Event{Kind: EventServFail, Question: r.first(), Name: r.qname(), Reason: text})
 	e.out = Answer{RCode: dns.RCodeServFail, EDE: true, Code: code, Text: text, RRs: e.out.RRs[:0]}
+	if r.bogus(code) {
+		e.out.Sec = Bogus
+	}
 	e.finish(r, &e.out)
 }
 

@@ -665,12 +665,9 @@ func (x *exchange) receive(s *send, msg []byte) {
 	switch rcode {
 	case dns.RCodeSuccess, dns.RCodeNXDomain, dns.RCodeYXDomain:
 	default:
-		x.lastErr = dns.EDENoReachableAuthority
-		if rcode == dns.RCodeRefused {
-			x.lastErr = dns.EDEProhibited
-		}
-		e.emit(Event{Kind: EventDrop, Question: x.question(), Server: c.addr, Reason: "error code"})
-		x.useless(s, x.lastErr)
+		// REFUSED is no Prohibited to our client (RFC 8914, sections 4.19, 4.23)
+		e.emit(Event{Kind: EventDrop, Question: x.question(), Server: c.addr, Reason: rcode.String()})
+		x.useless(s, dns.EDENoReachableAuthority)
 		return
 	}
 	w := e.accept(msg, x.qname(), x.typ, x.zoneName(), x.forward)

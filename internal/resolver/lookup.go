@@ -66,10 +66,18 @@ func (e *Engine) lookup(name []byte, t dns.Type) (f found, typ dns.Type, owner [
 			return foundDNAME, dns.TypeDNAME, p
 		}
 	}
-	if e.cache.Get(&e.entry, KindFailure, t, name) && e.entry.Expires > now {
+	if e.failed(&e.entry, t, name) {
 		return foundFailure, t, name
 	}
 	return foundNothing, 0, nil
+}
+
+// failed reports whether a question failed a moment ago (RFC 9520). What failed
+// before the configuration came may not fail by it: a negative trust anchor, a
+// server that was mended.
+func (e *Engine) failed(entry *Entry, t dns.Type, name []byte) bool {
+	return e.cache.Get(entry, KindFailure, t, name) && entry.Expires > e.now.Seconds() &&
+		entry.Expires-int64(entry.TTL) > e.since
 }
 
 // mustCheck reports whether an entry of this status has to be validated before
@@ -93,6 +101,7 @@ func (e *Engine) fast(q *Question, name []byte) bool {
 				e.emit(Event{Kind: EventStats, Question: q})
 			}
 			a.Sec = min(a.Sec, Insecure)
+			e.emit(Event{Kind: EventLocal, Question: q, Type: q.Type, Name: cur})
 			e.front.Done(q, a)
 			return true
 		}
@@ -111,7 +120,7 @@ func (e *Engine) fast(q *Question, name []byte) bool {
 			*a = Answer{RCode: dns.RCodeServFail, EDE: true, Code: dns.EDECachedError, RRs: a.RRs[:0],
 				Text: "failed a moment ago"}
 			if (*root)(nil).bogus(code) {
-				a.Code, a.Text = code, "bogus a moment ago"
+				a.Code, a.Text, a.Sec = code, "bogus a moment ago", Bogus
 			}
 			e.front.Done(q, a)
 			return true

@@ -185,6 +185,7 @@ func (t *task) start() {
 	e.outBuf = e.outBuf[:0]
 	if t.mode != modeMessage && e.special(name, t.typ, a) {
 		t.sec = min(t.sec, Insecure)
+		e.emit(Event{Kind: EventLocal, Question: r.first(), Level: t.level, Type: t.typ, Name: name})
 		t.localAnswer(a)
 		return
 	}
@@ -832,7 +833,7 @@ func (t *task) exhausted() {
 		t.failed(code, lameReason)
 		return
 	}
-	t.failed(code, "no server answered")
+	t.failed(code, "no server gave an answer of use")
 }
 
 // question is what to ask next: the name itself, or with QNAME minimisation
