@@ -25,6 +25,7 @@ import (
 	"bulkhead/internal/publish"
 	"bulkhead/internal/sandbox"
 	"bulkhead/internal/tsig"
+	"bulkhead/internal/wire"
 )
 
 const usage = "rpz-get [ -d ] [ -k keyfile ] dir/NN-zone server"
@@ -166,7 +167,7 @@ func (g *getter) round() error {
 	}
 	soa, err := axfrin.SOAData(msg, g.zone, conn.ID)
 	if err != nil {
-		return prog.Fatal("unable to parse SOA", err)
+		return prog.Fatal("unable to parse SOA", said(msg, err))
 	}
 	theirs := versionOf(soa)
 	if g.have.soa != nil && theirs.serial == g.have.serial {
@@ -201,6 +202,15 @@ func (g *getter) dial(until time.Time) (*axfrget.Conn, error) {
 	return conn, nil
 }
 
+// said is err, or what the server said if it refused: NOTAUTH is another thing
+// to mend than a broken transfer.
+func said(msg []byte, err error) error {
+	if h, ok := wire.ParseHeader(msg); ok && err == axfrin.ErrTransfer && h.RCode() != dns.RCodeSuccess {
+		return errors.New("server says " + h.RCode().String())
+	}
+	return err
+}
+
 // receive gives the messages of an answer to take, the first one being msg.
 func receive(conn *axfrget.Conn, msg []byte, err error, take func(msg []byte) (bool, error)) error {
 	for size := 0; ; msg, err = conn.Receive() {
@@ -212,7 +222,7 @@ func receive(conn *axfrget.Conn, msg []byte, err error, take func(msg []byte) (b
 		}
 		done, err := take(msg)
 		if err != nil {
-			return prog.Fatal("unable to parse transfer", err)
+			return prog.Fatal("unable to parse transfer", said(msg, err))
 		}
 		if done {
 			return conn.Complete()

@@ -40,10 +40,10 @@ func message(t *testing.T, id uint16, rcode dns.RCode, lines []string) []byte {
 // serve answers queries by type; a nil list with rcode 0 ends the connection.
 // It counts what was asked.
 type server struct {
-	soa, ixfr, axfr []string
-	ixfrCode        dns.RCode
-	cut             bool // the connection ends before the last record
-	asked           string
+	soa, ixfr, axfr             []string
+	soaCode, ixfrCode, axfrCode dns.RCode
+	cut                         bool // the connection ends before the last record
+	asked                       string
 }
 
 func (s *server) run(t *testing.T, l net.Listener) {
@@ -67,14 +67,14 @@ func (s *server) run(t *testing.T, l net.Listener) {
 				break
 			}
 			_, typ, _, _ := cur.Question(nil)
-			list, code := s.soa, dns.RCode(0)
+			list, code := s.soa, s.soaCode
 			switch typ {
 			case dns.TypeIXFR:
 				s.asked += "i"
 				list, code = s.ixfr, s.ixfrCode
 			case dns.TypeAXFR:
 				s.asked += "a"
-				list = s.axfr
+				list, code = s.axfr, s.axfrCode
 				if s.cut {
 					list = list[:len(list)-1]
 				}
@@ -126,7 +126,9 @@ func TestRounds(t *testing.T) {
 		{"broken off", old, server{soa: []string{soa("5")}, ixfrCode: dns.RCodeRefused, axfr: whole, cut: true}, "", "ia", "protocol error"},
 		{"not a policy", old, server{soa: []string{soa("5")}, ixfrCode: dns.RCodeRefused, axfr: []string{soa("5"), odd, soa("5")}}, "", "ia", "zone is not usable"},
 		{"changes to no policy", old, server{soa: []string{soa("5")}, ixfr: []string{soa("5"), soa("3"), soa("5"), odd, soa("5")}}, "", "i", "zone is not usable"},
-		{"no SOA", old, server{}, "", "", "unable to parse SOA"},
+		{"no SOA", old, server{}, "", "", "unable to parse SOA: protocol error"},
+		{"SOA refused", old, server{soaCode: dns.RCodeRefused}, "", "", "unable to parse SOA: server says REFUSED"},
+		{"transfer refused", "", server{soa: []string{soa("5")}, axfrCode: dns.RCodeNotAuth}, "", "a", "unable to parse transfer: server says NOTAUTH"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
