@@ -21,7 +21,7 @@ const (
 const (
 	causeCase       = "letter case of names only (RFC 4343)"
 	causeZeroSOA    = "TTL 0 of the SOA in a negative answer about an SOA (zero-no-soa-ttl of BIND)"
-	causeAuthority  = "authority section of a positive answer is optional (RFC 1034, section 6.2)"
+	causeAuthority  = "name servers in the authority section of a positive answer are optional (RFC 1034, section 6.2)"
 	causeAdditional = "additional section is optional (RFC 1034, section 3.7; RFC 2181, section 9)"
 	causeANY        = "ANY may be answered in part (RFC 8482)"
 	causeTruncated  = "truncated at another record; the question over TCP decides (RFC 2181, section 9)"
@@ -30,6 +30,7 @@ const (
 	causeTransfer   = "nothing in named.conf says who may transfer the zone"
 	causeLeads      = "a CNAME into a delegated zone: name servers beside it are a hint, the client asks for the target anew (RFC 1034, section 5.3.3)"
 	causeChild      = "a child zone in the same data: its own NS records and glue stand at the cut for both"
+	causeNSEC       = "NSEC of a zone cut: one server answers with the parent's, the other refers; only DS has a rule of its own (RFC 4035, section 3.1.4.1)"
 	causeDS         = "DS in the referral of a zone without signatures, which proves nothing (RFC 4035, section 3.1.4)"
 	causeOccluded   = "records below a delegation that are no glue are not transferred (RFC 5936, section 3.5)"
 )
@@ -67,6 +68,9 @@ func Compare(q *Question, old, new reply) (Verdict, string) {
 		return Different, "response code: " + a.RCode.String() + " and " + b.RCode.String()
 	}
 	if a.AA != b.AA {
+		if q.Type == dns.TypeNSEC && (cutNSEC(a, b) || cutNSEC(b, a)) {
+			return Explained, causeNSEC
+		}
 		return Different, "authoritative answer bit"
 	}
 	if a.OPT != b.OPT {
@@ -92,7 +96,7 @@ func Compare(q *Question, old, new reply) (Verdict, string) {
 			cause = causeANY
 		case i == 0 && chain(a, b):
 			return Explained, causeChain
-		case i == 1 && len(a.Sections[0]) > 0 && onlyNS(x) && onlyNS(y) && (len(x) == 0 || len(y) == 0):
+		case i == 1 && len(a.Sections[0]) > 0 && servers(x, y):
 			cause = causeAuthority
 		case i == 1 && onlyCNAME(a.Sections[0]) && onlyNS(x) && onlyNS(y):
 			cause = causeLeads
@@ -142,6 +146,26 @@ func same(x, y []RR, exact bool) bool {
 // part reports whether one of two answers is a subset of the other, or both
 // have records: RFC 8482 leaves the choice open.
 func part(x, y []RR) bool { return len(x) > 0 && len(y) > 0 }
+
+// servers reports whether one of two authority sections has name servers, with
+// their signature, and they are alike but for that.
+func servers(x, y []RR) bool {
+	ns := func(r RR) bool {
+		return r.Type == dns.TypeNS || r.Type == dns.TypeRRSIG && strings.HasPrefix(r.Data, dns.TypeNS.String()+" ")
+	}
+	if slices.ContainsFunc(x, ns) == slices.ContainsFunc(y, ns) {
+		return false
+	}
+	drop := func(list []RR) []RR { return slices.DeleteFunc(slices.Clone(list), ns) }
+	return same(drop(x), drop(y), false)
+}
+
+// cutNSEC reports whether a is the NSEC record of a zone cut and b the referral.
+func cutNSEC(a, b *Answer) bool {
+	cut := func(r RR) bool { return r.Type == dns.TypeNS && strings.EqualFold(r.Owner, a.Sections[0][0].Owner) }
+	return a.AA && len(a.Sections[0]) > 0 && a.Sections[0][0].Type == dns.TypeNSEC &&
+		len(b.Sections[0]) == 0 && slices.ContainsFunc(b.Sections[1], cut)
+}
 
 func onlyNS(list []RR) bool {
 	return !slices.ContainsFunc(list, func(r RR) bool { return r.Type != dns.TypeNS })

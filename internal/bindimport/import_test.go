@@ -255,6 +255,9 @@ func TestCompare(t *testing.T) {
 		{"both silent", reply{silent: true}, reply{silent: true}, Equal},
 		{"no NS beside an answer", a("x. 1 A 1.2.3.4", "x. 1 NS a."), a("x. 1 A 1.2.3.4"), Explained},
 		{"other NS beside an answer", a("x. 1 A 1.2.3.4", "x. 1 NS a."), a("x. 1 A 1.2.3.4", "x. 1 NS b."), Different},
+		{"no signed NS beside a wildcard's answer", a("x. 1 A 1.2.3.4\n"+sig("x.", "A"), "x. 1 NS a.\n"+sig("x.", "NS")+"\nv. 1 NSEC y. A\n"+sig("v.", "NSEC")),
+			a("x. 1 A 1.2.3.4\n"+sig("x.", "A"), "v. 1 NSEC y. A\n"+sig("v.", "NSEC")), Explained},
+		{"no proof beside a wildcard's answer", a("x. 1 A 1.2.3.4", "x. 1 NS a.\nv. 1 NSEC y. A"), a("x. 1 A 1.2.3.4"), Different},
 		{"no SOA in a negative answer", a("", "x. 1 SOA a. b. 1 2 3 4 5"), a("", ""), Different},
 		{"additional", a("x. 1 MX 1 y.", "", "y. 1 A 1.2.3.4"), a("x. 1 MX 1 y."), Explained},
 		{"glue missing", reply{a: message(0, false, "", "x. 1 NS n.x.", "n.x. 1 A 1.2.3.4")}, reply{a: message(0, false, "", "x. 1 NS n.x.")}, Different},
@@ -267,6 +270,34 @@ func TestCompare(t *testing.T) {
 		}
 		if v, _ := Compare(q, c.new, c.old); v != c.want {
 			t.Errorf("%s, the other way round: %v, want %v", c.name, v, c.want)
+		}
+	}
+}
+
+// sig is a signature over nothing.
+func sig(owner, covered string) string {
+	return owner + " 1 RRSIG " + covered + " 13 1 1 20261228152308 20261128152308 1 x. AAAA"
+}
+
+// The NSEC record of a zone cut may be answered from the parent or not; other
+// data of the cut may not.
+func TestCutNSEC(t *testing.T) {
+	refer := reply{a: message(0, false, "", "x.t. 1 NS n.x.t.\nx.t. 1 NSEC y.t. NS", "n.x.t. 1 A 1.2.3.4")}
+	for _, c := range []struct {
+		typ    dns.Type
+		answer string
+		want   Verdict
+	}{
+		{dns.TypeNSEC, "x.t. 1 NSEC y.t. NS", Explained},
+		{dns.TypeNSEC, "z.t. 1 NSEC y.t. NS", Different},
+		{dns.TypeTXT, `x.t. 1 TXT "y"`, Different},
+		{dns.TypeNSEC, "", Different},
+	} {
+		q, answer := &Question{Type: c.typ}, reply{a: message(0, true, c.answer)}
+		for _, r := range [][2]reply{{answer, refer}, {refer, answer}} {
+			if v, cause := Compare(q, r[0], r[1]); v != c.want {
+				t.Errorf("%q: %v (%s), want %v", c.answer, v, cause, c.want)
+			}
 		}
 	}
 }
