@@ -211,7 +211,7 @@ func (v *Validator) Synthesize(now resolver.Time, m *resolver.Message) bool {
 		if z := v.agg.zones[n]; z != nil {
 			return v.synthesize(m, name, n, z)
 		}
-		if n[0] == 0 || v.private[n] {
+		if n[0] == 0 {
 			return false
 		}
 	}

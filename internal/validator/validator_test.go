@@ -120,8 +120,13 @@ func TestNegativeAnchors(t *testing.T) {
 	if w.v.Covers([]byte(signedtree.Name("www.past.example."))) || !w.v.Covers([]byte(signedtree.Name("www.example."))) {
 		t.Error("Covers")
 	}
-	w.now += 10
-	w.expect(t, "www.past.example. A insecure", "www.wrong.example. A bogus 9")
+	for after, want := range map[int64]string{4: "insecure", 5: "bogus 9", 10: "bogus 9"} {
+		w.now = testNow + after
+		w.expect(t, "www.past.example. A insecure", "www.wrong.example. A "+want)
+		if name := []byte(signedtree.Name("www.wrong.example.")); w.v.Covers(name) != (after >= 5) {
+			t.Errorf("after %d s: Covers", after)
+		}
+	}
 }
 
 // No anchor: nothing is bogus and nothing secure.
@@ -188,6 +193,11 @@ func TestSentinel(t *testing.T) {
 	root := tree.Add(".", o, "x NS x", "plain NS x")
 	w := newWorld(tree, root)
 	tag, other := root.KSK.Tag, root.KSK.Tag+1
+	// with the key itself as anchor, then with its DS
+	byKey := New(Config{Anchors: []dnssec.Anchor{{Name: dnsname.Root, Keys: [][]byte{root.KSK.Data}}}})
+	for _, w.v = range []*Validator{byKey, w.v} {
+		w.expect(t, fmt.Sprintf("root-key-sentinel-is-ta-%05d.x. A secure", tag), fmt.Sprintf("root-key-sentinel-not-ta-%05d.x. A bogus 6", tag))
+	}
 	w.expect(t, fmt.Sprintf("root-key-sentinel-is-ta-%05d.x. A secure", tag), fmt.Sprintf("root-key-sentinel-not-ta-%05d.x. A bogus 6", tag),
 		fmt.Sprintf("root-key-sentinel-is-ta-%05d.x. A bogus 6", other), fmt.Sprintf("Root-Key-Sentinel-Not-TA-%05d.x. A secure", other),
 		fmt.Sprintf("root-key-sentinel-is-ta-%05d.x. TXT secure", other), fmt.Sprintf("root-key-sentinel-is-ta-%d.x. A secure", 1),
