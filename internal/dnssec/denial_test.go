@@ -328,7 +328,7 @@ func TestManyDenialRecords(t *testing.T) {
 	for _, c := range []struct {
 		before int // records before the one that proves
 		want   Proof
-	}{{MaxDenialRecords - 1, proved}, {MaxDenialRecords, unproved(ReasonBadDenial)}} {
+	}{{11, proved}, {12, unproved(ReasonBadDenial)}} {
 		var text string
 		one := &RRset{Name: nm("a.x."), Type: dns.TypeNSEC}
 		for i := range c.before {
