@@ -30,8 +30,18 @@ func IsOn(name string) bool {
 	return ok && v != "0"
 }
 
-// IsOff reports whether a switch that is on by default was turned off with "0".
-func IsOff(name string) bool { return os.Getenv(name) == "0" }
+// Default gives a switch that is on by default: "0" turns it off, "1" or nothing
+// leaves it on. Another value is an error: who writes "no" does not mean on.
+func Default(name string) (on bool, err error) {
+	switch v := os.Getenv(name); v {
+	case "", "1":
+		return true, nil
+	case "0":
+		return false, nil
+	default:
+		return false, prog.Fatal("unable to parse $"+name+": "+v+": neither 0 nor 1", nil)
+	}
+}
 
 // Uint gives a decimal variable, def when it is unset or empty. What is not
 // all digits or over max is an error with exit 111.

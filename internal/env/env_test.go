@@ -57,14 +57,26 @@ func TestUint(t *testing.T) {
 
 func TestSwitches(t *testing.T) {
 	t.Setenv("X", "")
-	if !IsOn("X") || IsOff("X") {
+	on, err := Default("X")
+	if !IsOn("X") || !on || err != nil {
 		t.Error("set and empty is on")
 	}
 	t.Setenv("X", "0")
-	if IsOn("X") || !IsOff("X") {
+	on, err = Default("X")
+	if IsOn("X") || on || err != nil {
 		t.Error("0 is off")
 	}
-	if IsOn("BULKHEAD_TEST_UNSET") || IsOff("BULKHEAD_TEST_UNSET") {
-		t.Error("unset is neither")
+	if on, err = Default("BULKHEAD_TEST_UNSET"); IsOn("BULKHEAD_TEST_UNSET") || !on || err != nil {
+		t.Error("unset is as it would be")
+	}
+	t.Setenv("X", "1")
+	if on, err = Default("X"); !on || err != nil {
+		t.Error("1 is on")
+	}
+	for _, v := range []string{"no", "off", "00", "2"} {
+		t.Setenv("X", v)
+		if _, err := Default("X"); err == nil || err.Error() != "fatal: unable to parse $X: "+v+": neither 0 nor 1" {
+			t.Errorf("%q: %v", v, err)
+		}
 	}
 }

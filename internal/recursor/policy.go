@@ -30,7 +30,7 @@ func readPolicy() (*policy.Config, error) {
 	for _, f := range strings.FieldsFunc(os.Getenv("DNS64_PREFIX"), func(r rune) bool { return r == ',' || r == ' ' }) {
 		p, err := dns64.Parse(f)
 		if err != nil {
-			return nil, prog.Permanent("unable to parse DNS64_PREFIX "+f, err)
+			return nil, prog.Fatal("unable to parse $DNS64_PREFIX: "+f, err)
 		}
 		c.DNS64 = append(c.DNS64, p)
 	}

@@ -71,8 +71,8 @@ func readSettings() (s settings, err error) {
 	if s.RateLimit, err = env.Uint("RATELIMIT", 0, 1e9); err != nil {
 		return s, err
 	}
-	s.Persist = !env.IsOff("CACHEDUMP")
-	return s, nil
+	s.Persist, err = env.Default("CACHEDUMP")
+	return s, err
 }
 
 // maxNSID keeps the server's name from crowding out answers, in bytes.
@@ -92,12 +92,22 @@ func readConfig(set *settings) (*resolver.Config, error) {
 	c := &resolver.Config{
 		Priming:     new(resolver.Turn),
 		ForwardOnly: env.IsOn("FORWARDONLY"),
-		QMin:        !env.IsOff("QMIN"),
-		Case0x20:    !env.IsOff("CASE0X20"),
-		Prefetch:    !env.IsOff("PREFETCH"),
-		LocalZones:  !env.IsOff("LOCALZONES"),
 		IPv4:        set.Send4.IsValid(),
 		IPv6:        set.Send6.IsValid(),
+	}
+	for _, v := range []struct {
+		name string
+		to   *bool
+	}{
+		{"QMIN", &c.QMin},
+		{"CASE0X20", &c.Case0x20},
+		{"PREFETCH", &c.Prefetch},
+		{"LOCALZONES", &c.LocalZones},
+	} {
+		var err error
+		if *v.to, err = env.Default(v.name); err != nil {
+			return nil, err
+		}
 	}
 	for _, v := range []struct {
 		name string

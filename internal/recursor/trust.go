@@ -21,14 +21,14 @@ const (
 // addValidator sets up validation, unless VALIDATE=0 or the file of trust
 // anchors is there and holds none. Without the file the root's keys count.
 func addValidator(c *resolver.Config) error {
-	if env.IsOff("VALIDATE") {
-		return nil
+	if on, err := env.Default("VALIDATE"); err != nil || !on {
+		return err
 	}
 	points, err := readPoints(c)
 	if err != nil {
 		return err
 	}
-	cfg := validator.Config{Policy: dnssec.Policy{SHA1: env.IsOn("VALIDATE_SHA1") && !env.IsOff("VALIDATE_SHA1")}}
+	cfg := validator.Config{Policy: dnssec.Policy{SHA1: env.IsOn("VALIDATE_SHA1")}}
 	if cfg.Anchors = trusted(points); len(cfg.Anchors) == 0 {
 		return nil
 	}

@@ -14,6 +14,7 @@ package sandbox
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -76,6 +77,8 @@ const (
 	wallLandlock = "landlock"
 	wallSeccomp  = "seccomp"
 )
+
+var walls = []string{wallChroot, wallUID, wallCaps, wallNoNew, wallLandlock, wallSeccomp}
 
 // Enter confines a program. ROOT, GID and UID come from the environment, in
 // this order and with the messages of the old programs. Without root
@@ -184,17 +187,22 @@ const errNotRoot = textError("not root")
 func (l *lack) add(wall string, err error) { *l = append(*l, missingWall{wall, err}) }
 
 // report prints the one line, or makes the error that REQUIRE asks for.
+// A word there that is no wall's name is an error: it would ask for nothing.
 func (l lack) report() error {
+	required := strings.FieldsFunc(os.Getenv("REQUIRE"), func(r rune) bool { return r == ',' || r == ' ' })
+	for _, r := range required {
+		if !slices.Contains(walls, r) {
+			return prog.Fatal("unable to parse $REQUIRE: "+r+": none of "+strings.Join(walls, ", "), nil)
+		}
+	}
 	if len(l) == 0 {
 		return nil
 	}
 	var list []string
 	for _, m := range l {
 		list = append(list, m.name+" ("+m.err.Error()+")")
-		for _, r := range strings.FieldsFunc(os.Getenv("REQUIRE"), func(r rune) bool { return r == ',' || r == ' ' }) {
-			if r == m.name {
-				return prog.Fatal("wall missing that $REQUIRE asks for: "+m.name, m.err)
-			}
+		if slices.Contains(required, m.name) {
+			return prog.Fatal("wall missing that $REQUIRE asks for: "+m.name, m.err)
 		}
 	}
 	prog.Warn("walls missing: "+strings.Join(list, ", "), nil)

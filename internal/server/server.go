@@ -82,7 +82,12 @@ func Run(spec Spec) error {
 	if err := sandbox.Enter(spec.Box); err != nil {
 		return err
 	}
-	s := &Server{Name: spec.Name, quiet: env.IsOff("LOG")}
+	s := &Server{Name: spec.Name}
+	logs, err := env.Default("LOG")
+	if err != nil {
+		return err
+	}
+	s.quiet = !logs
 	if s.limit, err = limit, limitErr; err != nil {
 		return err
 	}

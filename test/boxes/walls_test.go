@@ -114,6 +114,13 @@ func TestWallsMissing(t *testing.T) {
 	if again.ProcessState.ExitCode() != 111 || string(b) != "walldns: fatal: wall missing that $REQUIRE asks for: chroot: not root\n" {
 		t.Errorf("exit %d: %s", again.ProcessState.ExitCode(), b)
 	}
+	// a slip would ask for nothing
+	again = exec.Command(filepath.Join(testbin.Dir(t, "walldns"), "walldns"))
+	again.Env, again.Dir = append(p.env, "REQUIRE=landlok"), p.root
+	b, _ = again.CombinedOutput()
+	if again.ProcessState.ExitCode() != 111 || !strings.HasPrefix(string(b), "walldns: fatal: unable to parse $REQUIRE: landlok: none of chroot, ") {
+		t.Errorf("exit %d: %s", again.ProcessState.ExitCode(), b)
+	}
 }
 
 func TestNoServerAsRoot(t *testing.T) {
