@@ -22,7 +22,8 @@ import (
 //	stats                       counters
 //	dump                        write the cache to disk now
 const (
-	maxControl     = 4    // connections at once
+	maxControl     = 4    // connections at once; others wait
+	waitControl    = 64   // connections that wait
 	maxControlLine = 2048 // bytes: a name in text form takes 1016 at most
 	controlTime    = 30 * time.Second
 )
@@ -47,7 +48,7 @@ func (s *Server) openControl(string) *control {
 		return c
 	}
 	if unix.Bind(fd, &unix.SockaddrUnix{Name: controlFile}) != nil ||
-		os.Chmod(controlFile, 0o600) != nil || unix.Listen(fd, maxControl) != nil {
+		os.Chmod(controlFile, 0o600) != nil || unix.Listen(fd, waitControl) != nil {
 		unix.Close(fd)
 		return c
 	}
@@ -55,23 +56,20 @@ func (s *Server) openControl(string) *control {
 	slots := make(chan struct{}, maxControl)
 	go func() {
 		for {
+			slots <- struct{}{}
 			n, _, err := unix.Accept4(fd, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
 			if err == unix.EINTR || err == unix.ECONNABORTED {
+				<-slots
 				continue
 			}
 			if err != nil {
 				return
 			}
 			k := os.NewFile(uintptr(n), "control")
-			select {
-			case slots <- struct{}{}:
-				go func() {
-					defer func() { k.Close(); <-slots }()
-					s.control(k)
-				}()
-			default:
-				k.Close()
-			}
+			go func() {
+				defer func() { k.Close(); <-slots }()
+				s.control(k)
+			}()
 		}
 	}()
 	return c

@@ -555,6 +555,16 @@ func TestExplain(t *testing.T) {
 	if s := run("-f", "www.example.test"); !strings.Contains(s, "packets sent: 1") {
 		t.Errorf("fresh: %s", s)
 	}
+	// more at once than are served at once
+	var all sync.WaitGroup
+	for range 12 {
+		all.Go(func() {
+			if out, err := exec.Command(tool, "-d", root, "-f", "www.example.test").CombinedOutput(); err != nil {
+				t.Errorf("one of twelve: %v: %s", err, out)
+			}
+		})
+	}
+	all.Wait()
 	if i, err := os.Stat(root + "/state/control"); err != nil || i.Mode().Perm() != 0o600 {
 		t.Errorf("socket: %v %v", i, err)
 	}

@@ -40,7 +40,8 @@ type tracer struct {
 
 // startTrace begins an explanation, one after another.
 func (w *worker) startTrace(name []byte, t dns.Type, fresh bool, out chan []byte) {
-	tr := &tracer{name: dnsname.Lower(name), typ: t, out: out, fresh: fresh}
+	tr := &tracer{name: dnsname.Lower(name), typ: t, out: out, fresh: fresh, levels: map[netip.AddrPort]int{}}
+	tr.doc.Name, tr.doc.Type, tr.doc.Cost = dnsname.Name(tr.name).Text(), t.String(), map[string]uint64{}
 	if w.trace != nil {
 		last := w.trace
 		for last.next != nil {
@@ -49,15 +50,12 @@ func (w *worker) startTrace(name []byte, t dns.Type, fresh bool, out chan []byte
 		last.next = tr
 		return
 	}
+	w.trace = tr
 	w.runTrace(tr)
 }
 
 func (w *worker) runTrace(tr *tracer) {
-	w.trace = tr
 	tr.start = w.now
-	tr.doc.Name, tr.doc.Type = dnsname.Name(tr.name).Text(), tr.typ.String()
-	tr.doc.Cost = map[string]uint64{}
-	tr.levels = map[netip.AddrPort]int{}
 	tr.seen = append(tr.seen, dnsname.Name(tr.name))
 	tr.doc.Before = w.entries(tr)
 	if tr.fresh {
@@ -72,10 +70,21 @@ func (w *worker) runTrace(tr *tracer) {
 
 // endTrace gives what there is; the client has waited long enough.
 func (w *worker) endTrace(out chan []byte) {
+	none := explain.Answer{RCode: "none yet", Status: resolver.Unchecked.String()}
 	if tr := w.trace; tr != nil && tr.out == out {
 		w.eng.Abandon(traceTicket)
-		tr.doc.Answer = explain.Answer{RCode: "none yet", Status: resolver.Unchecked.String(), At: tr.ms(w.clock.read())}
+		none.At = tr.ms(w.clock.read())
+		tr.doc.Answer = none
 		w.finishTrace()
+		return
+	}
+	for tr := w.trace; tr != nil; tr = tr.next {
+		if q := tr.next; q != nil && q.out == out { // its turn has not come
+			tr.next = q.next
+			q.doc.Answer = none
+			out <- q.doc.Append(nil)
+			return
+		}
 	}
 }
 
@@ -84,10 +93,15 @@ func (w *worker) finishTrace() {
 	tr.doc.After = w.entries(tr)
 	tr.doc.Cost["milliseconds"] = uint64(tr.doc.Answer.At)
 	tr.out <- tr.doc.Append(nil)
-	w.trace = nil
-	if tr.next != nil {
-		// not from within the engine's call
-		go w.call(func(w *worker) { w.runTrace(tr.next) })
+	// The next has the place from now on, so that nobody comes between, but
+	// begins outside of the engine's call.
+	next := tr.next
+	if w.trace = next; next != nil {
+		go w.call(func(w *worker) {
+			if w.trace == next {
+				w.runTrace(next)
+			}
+		})
 	}
 }
 
