@@ -1,6 +1,7 @@
 package dnssec
 
 import (
+	"bytes"
 	"crypto/rand"
 	"slices"
 	"testing"
@@ -114,7 +115,12 @@ func TestVerifyKeys(t *testing.T) {
 		}
 	}
 	// Whole keys as anchors: the same but for flags, that a revocation is seen.
-	twin := parsed(slices.Replace(slices.Clone(k.Data), 4, 8, k.Data[6], k.Data[7], k.Data[4], k.Data[5]))
+	// The tag is a sum of words: it stays when two of them change places.
+	words := slices.Clone(k.Data)
+	for i := 6; bytes.Equal(words, k.Data); i += 2 {
+		words[4], words[5], words[i], words[i+1] = words[i], words[i+1], words[4], words[5]
+	}
+	twin := parsed(words)
 	if twin.Tag != k.Tag {
 		t.Fatal("tags differ")
 	}
