@@ -144,16 +144,3 @@ func AppendDigest(dst []byte, digestType uint8, owner dnsname.Name, dnskey []byt
 	}
 	return dst, false
 }
-
-// digestLen is the length of a digest in bytes, 0 for types we do not know.
-func digestLen(t uint8) int {
-	switch t {
-	case DigestSHA1:
-		return sha1.Size
-	case DigestSHA256:
-		return sha256.Size
-	case DigestSHA384:
-		return sha512.Size384
-	}
-	return 0
-}

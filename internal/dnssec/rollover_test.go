@@ -191,17 +191,13 @@ func TestManyKeysAreBounded(t *testing.T) {
 }
 
 func TestParseAnchorsErrors(t *testing.T) {
-	digest := strings.Repeat("A1", 32)
-	for _, bad := range []string{"x", ". IN", ". IN DS", ". IN A 1.2.3.4", ". CH DS 1 2 3 4", ". IN DS 20326 8 2 XX", "a..b IN DS 1 8 2 " + digest,
-		". DS 1 8 2 00", ". DS 1 8 2 " + digest + "00", ". DS 1 8 4 " + digest, ". DS 1 8 1 " + digest,
-		". IN DNSKEY 0 3 8 AAAA", ". IN DNSKEY 385 3 8 AwEAAQ==", ". foo DS 1 8 2 " + digest} {
+	for _, bad := range []string{"x", ". IN", ". IN DS", ". IN A 1.2.3.4", ". CH DS 1 2 3 4", ". IN DS 20326 8 2 XX", "a..b IN DS 1 8 2 00",
+		". IN DNSKEY 0 3 8 AAAA", ". IN DNSKEY 385 3 8 AwEAAQ==", ". foo DS 1 8 2 00"} {
 		if _, err := ParseAnchors([]byte(bad)); err == nil {
 			t.Errorf("%s accepted", bad)
 		}
 	}
-	for _, good := range []string{"", "; nothing\n\n# nothing\n", ". 3600 IN DS 20326 8 2 ( E06D44B8 " + digest[8:] + " ) ; root\n", "Example.COM. DS 1 8 2 " + digest,
-		// types that we do not know may have any length: RFC 4035, section 5.2 has the zone unsigned
-		". DS 1 8 3 00",
+	for _, good := range []string{"", "; nothing\n\n# nothing\n", ". 3600 IN DS 20326 8 2 ( E06D44B8 0B8F1D39 ) ; root\n", "Example.COM. DS 1 8 2 00",
 		". IN 300 DNSKEY 257 3 13 GojIhhXUN/u4v54ZQqGSnyhWJwaubCvTmeexv7bR6edbkrSqQpF64cYbcB7wNcP+e+MAnLr+Wi9xMWyQLc8NAA=="} {
 		if _, err := ParseAnchors([]byte(good)); err != nil {
 			t.Errorf("%s: %v", good, err)
