@@ -306,9 +306,13 @@ func (t *Tree) ZoneFor(name dnsname.Name, ty dns.Type) *Zone {
 	}
 }
 
-// Ask is the zone's authoritative answer with DO set.
+// Ask is the zone's authoritative answer with DO set. What is not below it is
+// refused: glue with a changed address leads there.
 func (z *Zone) Ask(name dnsname.Name, ty dns.Type) Answer {
 	name = name.Lower()
+	if !dnsname.IsBelow(name, z.Name) {
+		return Answer{RCode: dns.RCodeRefused}
+	}
 	for n := name; len(n) > len(z.Name); n = dnsname.Parent(n) {
 		// the highest cut counts
 		if z.cuts[n] && !z.below(n) && !(n == name && ty == dns.TypeDS) {
