@@ -64,33 +64,21 @@ func parseBlock(dst []byte, k kind, l *lexer) ([]byte, error) {
 		}
 		return binary.BigEndian.AppendUint32(dst, n), nil
 	case algorithm:
-		w, err := l.bare()
+		n, err := l.mnemonic(algorithms, 1<<8-1, "unknown algorithm")
 		if err != nil {
 			return dst, err
-		}
-		n, ok := mnemonic(w, algorithms, 1<<8-1)
-		if !ok {
-			return dst, fail("unknown algorithm", w)
 		}
 		return append(dst, byte(n)), nil
 	case certType:
-		w, err := l.bare()
+		n, err := l.mnemonic(certTypes, 1<<16-1, "unknown certificate type")
 		if err != nil {
 			return dst, err
 		}
-		n, ok := mnemonic(w, certTypes, 1<<16-1)
-		if !ok {
-			return dst, fail("unknown certificate type", w)
-		}
-		return binary.BigEndian.AppendUint16(dst, uint16(n)), nil
+		return binary.BigEndian.AppendUint16(dst, n), nil
 	case scheme:
-		w, err := l.bare()
+		n, err := l.mnemonic(schemes, 1<<8-1, "unknown scheme")
 		if err != nil {
 			return dst, err
-		}
-		n, ok := mnemonic(w, schemes, 1<<8-1)
-		if !ok {
-			return dst, fail("unknown scheme", w)
 		}
 		return append(dst, byte(n)), nil
 	case rrType:

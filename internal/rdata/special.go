@@ -308,15 +308,9 @@ func printHIP(dst, b []byte) ([]byte, bool) {
 // WKS after the address (RFC 1035, section 3.4.2): protocol and a bit per
 // port. Words for protocols and ports are RFC 1010's, as far as still met.
 
-var protocols = []struct {
-	word string
-	n    uint16
-}{{"ICMP", 1}, {"TCP", 6}, {"UDP", 17}}
+var protocols = mnemonics{{"ICMP", 1}, {"TCP", 6}, {"UDP", 17}}
 
-var ports = []struct {
-	word string
-	n    uint16
-}{
+var ports = mnemonics{
 	{"ECHO", 7}, {"DISCARD", 9}, {"SYSTAT", 11}, {"DAYTIME", 13}, {"NETSTAT", 15}, {"QOTD", 17},
 	{"CHARGEN", 19}, {"FTP-DATA", 20}, {"FTP", 21}, {"SSH", 22}, {"TELNET", 23}, {"SMTP", 25},
 	{"TIME", 37}, {"NAME", 42}, {"NAMESERVER", 42}, {"NICNAME", 43}, {"WHOIS", 43}, {"DOMAIN", 53},
@@ -329,13 +323,9 @@ var ports = []struct {
 }
 
 func parseWKS(dst []byte, l *lexer) ([]byte, error) {
-	w, err := l.bare()
+	proto, err := l.mnemonic(protocols, 255, "unknown protocol")
 	if err != nil {
 		return dst, err
-	}
-	proto, ok := mnemonic(w, protocols, 255)
-	if !ok {
-		return dst, fail("unknown protocol", w)
 	}
 	var set [65536 / 8]byte
 	n := 0
