@@ -74,12 +74,8 @@ func fromEnv() (s settings, err error) {
 			return s, prog.Fatal("unable to parse $COOKIE: not 32 hex digits, or several such secrets separated by commas", nil)
 		}
 	}
-	logs, err := env.Default("LOG")
-	if err != nil {
-		return s, err
-	}
 	n, err := env.Uint("ADDRESSES", 0, 1<<16)
-	s.addresses, s.quiet = int(n), !logs
+	s.addresses, s.quiet = int(n), !env.Logs()
 	return s, err
 }
 

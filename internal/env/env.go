@@ -30,6 +30,11 @@ func IsOn(name string) bool {
 	return ok && v != "0"
 }
 
+// Logs reports whether each query gets a line: $LOG turns that off with "0". Other
+// values are no error, as they are for Default: the name is a common one, and what
+// another program means by it must not keep a server from starting.
+func Logs() bool { return os.Getenv("LOG") != "0" }
+
 // Default gives a switch that is on by default: "0" turns it off, "1" or nothing
 // leaves it on. Another value is an error: who writes "no" does not mean on.
 func Default(name string) (on bool, err error) {

@@ -55,6 +55,15 @@ func TestUint(t *testing.T) {
 	}
 }
 
+func TestLogs(t *testing.T) {
+	for v, want := range map[string]bool{"": true, "0": false, "1": true, "/var/log/other": true} {
+		t.Setenv("LOG", v)
+		if Logs() != want {
+			t.Errorf("%q: %v", v, !want)
+		}
+	}
+}
+
 func TestSwitches(t *testing.T) {
 	t.Setenv("X", "")
 	on, err := Default("X")

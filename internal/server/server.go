@@ -82,12 +82,7 @@ func Run(spec Spec) error {
 	if err := sandbox.Enter(spec.Box); err != nil {
 		return err
 	}
-	s := &Server{Name: spec.Name}
-	logs, err := env.Default("LOG")
-	if err != nil {
-		return err
-	}
-	s.quiet = !logs
+	s := &Server{Name: spec.Name, quiet: !env.Logs()}
 	if s.limit, err = limit, limitErr; err != nil {
 		return err
 	}
