@@ -1,5 +1,6 @@
 service s <<'X'
-case $(cat how) in exit*) $(cat how);; kill) kill -9 $$;; stay) exec sleep 1000;; esac
+h=$(cat how)
+case $h in exit*) $h;; kill) kill -9 $$;; stay) exec sleep 1000;; esac
 X
 cat > s/finish <<'X'
 #!/bin/sh
