@@ -79,9 +79,11 @@ func (l *Layer) SetConfig(now resolver.Time, cfg *resolver.Config) {
 }
 
 // stopping makes the engine stop at aliases that lead to a name with a rule of
-// its own: what is not to be answered need not be asked.
+// its own: what is not to be answered need not be asked. It answers for
+// ipv4only.arpa if it makes AAAA.
 func (l *Layer) stopping(cfg *resolver.Config) *resolver.Config {
 	c := *cfg
+	c.DNS64 = l.cfg != nil && len(l.cfg.DNS64) > 0
 	c.Stop = func(name []byte) bool {
 		if l.cfg == nil {
 			return false

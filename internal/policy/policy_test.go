@@ -23,7 +23,7 @@ const now = 1800000000
 // noted is what was said of explained questions.
 var noted []string
 
-func network(t *testing.T, pol *Config) *signedtree.Network {
+func network(t *testing.T, pol *Config, change ...func(*resolver.Config)) *signedtree.Network {
 	tree := signedtree.New(now)
 	o := signedtree.Options{Algorithm: dnssec.ECDSAP256SHA256}
 	tree.Add("bogus.", signedtree.Options{Algorithm: o.Algorithm, Inception: now - 20, Expiration: now - 10}, "www A 192.0.2.5", "v4 A 192.0.2.9")
@@ -35,6 +35,9 @@ func network(t *testing.T, pol *Config) *signedtree.Network {
 	n := &signedtree.Network{Tree: tree, Now: now * resolver.Second}
 	cfg := &resolver.Config{IPv4: true, Validator: validator.New(validator.Config{Anchors: []dnssec.Anchor{root.Anchor()}}),
 		Zones: []resolver.Zone{{Name: dnsname.Root, Servers: []netip.AddrPort{netip.AddrPortFrom(root.Addr, 53)}}}}
+	for _, f := range change {
+		f(cfg)
+	}
 	n.E = New(cfg, pol, resolver.NewMapCache(), n, n, nil, n, func(what string, zone dnsname.Name, why string) {
 		if zone != "" {
 			what += " " + zone.Text()
@@ -142,6 +145,25 @@ func TestDNS64(t *testing.T) {
 		expect(t, n, "6.0.2.0.0.0.0.c.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.b.9.f.f.4.6.0.0.ip6.arpa. PTR",
 			"NOERROR; 6.0.2.0.0.0.0.c.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.b.9.f.f.4.6.0.0.ip6.arpa. CNAME 6.2.0.192.in-addr.arpa.; 6.2.0.192.in-addr.arpa. PTR two.plain.", nil)
 	}
+}
+
+// TestIPv4Only: nobody is asked for the names by which clients find the prefix
+// (RFC 8880), though the root here delegates in-addr.arpa; without DNS64 they
+// are names as any other.
+func TestIPv4Only(t *testing.T) {
+	local := func(c *resolver.Config) { c.LocalZones = true }
+	n := network(t, &Config{DNS64: []dns64.Prefix{dns64.WellKnown}}, local)
+	expect(t, n, "ipv4only.arpa. A", "NOERROR; ipv4only.arpa. A 192.0.0.170; ipv4only.arpa. A 192.0.0.171", nil)
+	expect(t, n, "IPv4only.ARPA. AAAA", "NOERROR; ipv4only.arpa. AAAA 64:ff9b::c000:aa; ipv4only.arpa. AAAA 64:ff9b::c000:ab", nil)
+	expect(t, n, "ipv4only.arpa. MX", "NOERROR", nil)
+	expect(t, n, "www.ipv4only.arpa. AAAA", "NXDOMAIN", nil)
+	expect(t, n, "170.0.0.192.in-addr.arpa. PTR", "NOERROR; 170.0.0.192.in-addr.arpa. PTR ipv4only.arpa.", nil)
+	expect(t, n, "b.a.0.0.0.0.0.c.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.b.9.f.f.4.6.0.0.ip6.arpa. PTR",
+		"NOERROR; b.a.0.0.0.0.0.c.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.b.9.f.f.4.6.0.0.ip6.arpa. CNAME 171.0.0.192.in-addr.arpa.; 171.0.0.192.in-addr.arpa. PTR ipv4only.arpa.", nil)
+	if n.Sent != 0 {
+		t.Errorf("%d questions were asked", n.Sent)
+	}
+	expect(t, network(t, &Config{}, local), "ipv4only.arpa. A", "NXDOMAIN AD", nil)
 }
 
 // TestNote: an explanation names the rule that decided; other questions pay

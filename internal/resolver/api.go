@@ -287,6 +287,7 @@ type Config struct {
 	IPv4, IPv6  bool   // families to send with
 	Prefetch    bool
 	LocalZones  bool           // answer special-use names ourselves
+	DNS64       bool           // ipv4only.arpa is one of them (RFC 8880, section 7)
 	ServeStale  uint32         // seconds after expiry that data may be served, 0 never
 	StaleTTL    uint32         // seconds, RFC 8767, section 4: 30
 	StaleWait   Time           // how long a client waits before it gets stale data

@@ -57,7 +57,21 @@ func itoa(i int) string {
 	return itoa(i/10) + string(rune('0'+i%10))
 }
 
+// ipv4Only is what a client asks for to learn the translation prefix (RFC 7050,
+// RFC 8880): A here, of which DNS64 makes AAAA. The two names below in-addr.arpa
+// point back to it (RFC 8880, section 7.2).
+var ipv4Only = map[string]struct {
+	t    dns.Type
+	data []string
+}{
+	labelIPv4Only: {dns.TypeA, []string{"\xc0\x00\x00\xaa", "\xc0\x00\x00\xab"}},
+	"\x03170\x010\x010\x03192\x07in-addr\x04arpa\x00": {dns.TypePTR, []string{labelIPv4Only}},
+	"\x03171\x010\x010\x03192\x07in-addr\x04arpa\x00": {dns.TypePTR, []string{labelIPv4Only}},
+}
+
 const (
+	labelIPv4Only = "\x08ipv4only\x04arpa\x00"
+
 	localhost  = "\x09localhost\x00"
 	reverse4   = "\x011\x010\x010\x03127\x07in-addr\x04arpa\x00"
 	reverse6   = "\x011\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x010\x03ip6\x04arpa\x00"
@@ -116,8 +130,13 @@ func (e *Engine) special(name []byte, t dns.Type, a *Answer) bool {
 	n := dnsname.Labels(name)
 	zone := dnsname.Skip(name, n-maxSpecial)
 	for ; zone[0] != 0; zone = dnsname.Parent(zone) {
-		if !emptyZones[string(zone)] {
+		own, six := ipv4Only[string(zone)]
+		if six = six && e.cfg.DNS64; !six && !emptyZones[string(zone)] {
 			continue
+		}
+		if six && len(zone) == len(name) && (t == own.t || t == dns.TypeANY) {
+			e.local(a, zone, own.t, own.data...)
+			return true
 		}
 		if t == dns.TypeDS && len(zone) == len(name) {
 			return false // it stands in the parent's zone: who validates needs its word
@@ -157,10 +176,14 @@ func (e *Engine) packed(data []byte) Packed {
 	return e.outBuf[n:len(e.outBuf):len(e.outBuf)]
 }
 
-func (e *Engine) local(a *Answer, name []byte, t dns.Type, data string) {
-	e.pack = append(e.pack[:0], data...)
+func (e *Engine) local(a *Answer, name []byte, t dns.Type, data ...string) {
+	start := len(e.outBuf)
+	for _, d := range data {
+		e.pack = append(e.pack[:0], d...)
+		e.outBuf = AppendPacked(e.outBuf, e.pack)
+	}
 	a.RRs = append(a.RRs, RRset{Section: wire.Answer, Owner: e.scratch(name), Type: t, TTL: localTTL,
-		Records: e.packed(e.pack), Sec: Insecure})
+		Records: e.outBuf[start:len(e.outBuf):len(e.outBuf)], Sec: Insecure})
 }
 
 // number reads a name of exactly four labels that are decimal numbers without
