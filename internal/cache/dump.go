@@ -57,7 +57,7 @@ func (d *dumper) flush() {
 }
 
 func (d *dumper) entry(s *shard, off int, limit uint32) {
-	if s.expire(off) <= limit {
+	if s.expire(off) <= limit || s.kind(off) == KindFailure {
 		return
 	}
 	m := s.entry(off)
@@ -69,7 +69,8 @@ func (d *dumper) entry(s *shard, off int, limit uint32) {
 }
 
 // Dump writes all entries that may still be of use at now, and gives their
-// number. One shard at a time is locked.
+// number. One shard at a time is locked. Failures are not among them: who
+// starts the server anew may have mended their cause, as a wrong trust anchor.
 func (c *Cache) Dump(w io.Writer, now uint32) (int, error) {
 	var head [16]byte
 	copy(head[:], dumpMagic)

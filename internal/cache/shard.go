@@ -95,6 +95,7 @@ func (s *shard) bits(off int) uint32 {
 func (s *shard) setBits(off int, b uint32) { binary.LittleEndian.PutUint32(s.mem[off+8:], b) }
 func (s *shard) expire(off int) uint32     { return binary.LittleEndian.Uint32(s.mem[off+4:]) }
 func (s *shard) sizeOf(off int) int        { return int(s.u16(off)) * unit }
+func (s *shard) kind(off int) Kind         { return Kind(s.bits(off)>>kindShift&3) + 1 }
 func (s *shard) entry(off int) []byte      { return s.mem[off : off+s.sizeOf(off)] }
 
 func (s *shard) touch(off int) {
@@ -169,7 +170,7 @@ func (s *shard) findIn(b int, k Key) int {
 
 func (s *shard) is(off int, k Key) bool {
 	end := off + headerSize + len(k.Name)
-	return s.u16(off+2) == uint16(k.Type) && Kind(s.bits(off)>>kindShift&3)+1 == k.Kind &&
+	return s.u16(off+2) == uint16(k.Type) && s.kind(off) == k.Kind &&
 		end <= off+s.sizeOf(off) && bytes.Equal(s.mem[off+headerSize:end], k.Name)
 }
 
