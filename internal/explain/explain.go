@@ -79,21 +79,28 @@ type Record struct {
 	Status  string `json:"status"`
 }
 
-// A line is words separated by tabs; the first says what it is. Bytes below 32
-// and 127 do not occur in words, but become question marks.
+// A line is words separated by tabs; the first says what it is.
 func line(dst []byte, words ...string) []byte {
 	for i, w := range words {
 		if i > 0 {
 			dst = append(dst, '\t')
 		}
-		for _, c := range []byte(w) {
-			if c < 32 || c == 127 {
-				c = '?'
-			}
-			dst = append(dst, c)
-		}
+		dst = appendPlain(dst, w)
 	}
 	return append(dst, '\n')
+}
+
+// appendPlain leaves printable ASCII, which is all that names and data in
+// presentation form need. Both ends do it: who reads shows it on a terminal,
+// and the one who wrote may have been taken over.
+func appendPlain(dst []byte, w string) []byte {
+	for _, c := range []byte(w) {
+		if c < ' ' || c > '~' {
+			c = '?'
+		}
+		dst = append(dst, c)
+	}
+	return dst
 }
 
 func f(x float64) string { return strconv.FormatFloat(x, 'f', 3, 64) }
@@ -201,7 +208,7 @@ func (p *parser) s() string {
 	}
 	s := p.w[0]
 	p.w = p.w[1:]
-	return s
+	return string(appendPlain(nil, s))
 }
 
 func (p *parser) f() float64 {

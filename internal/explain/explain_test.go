@@ -87,7 +87,10 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			return
 		}
-		d.AppendText(nil)
+		// nothing that a terminal obeys
+		if i := bytes.IndexFunc(d.AppendText(nil), func(r rune) bool { return r < ' ' && r != '\n' || 127 <= r && r < 160 }); i >= 0 {
+			t.Fatalf("byte %d of the text is a control character", i)
+		}
 		wellFormed(t, d)
 		again, err := Read(bytes.NewReader(d.Append(nil)))
 		if err != nil || again.Name != d.Name || len(again.Steps) != len(d.Steps) {
