@@ -201,6 +201,25 @@ func (c *Cache) Remove(k Key) bool {
 	return true
 }
 
+// RemoveIf forgets all entries of the names that drop picks, and gives their
+// number. One shard at a time is locked.
+func (c *Cache) RemoveIf(drop func(name []byte) bool) (n int) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		for _, r := range []*ring{&s.main, &s.small} {
+			s.each(r, func(off int) {
+				if m := s.entry(off); drop(keyOf(m).Name) {
+					s.remove(c.hashEntry(m), off)
+					n++
+				}
+			})
+		}
+		s.mu.Unlock()
+	}
+	return n
+}
+
 // Stats describes the cache at one moment.
 type Stats struct {
 	Size    int // bytes of the block

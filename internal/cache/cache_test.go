@@ -161,16 +161,24 @@ func TestModel(t *testing.T) {
 			}
 		}
 		check(t, c)
+		// all names of a zone go, nothing else does
+		zone := byte('0' + rapid.IntRange(0, 6).Draw(t, "zone"))
+		in := func(name []byte) bool { return dnsname.Skip(name, 1)[5] == zone }
+		before := c.Stats().Entries
+		if gone := c.RemoveIf(in); c.Stats().Entries != before-gone || check(t, c) != before-gone || c.RemoveIf(in) != 0 {
+			t.Fatalf("%d of %d removed, then %d left", gone, before, c.Stats().Entries)
+		}
 		var file bytes.Buffer
-		n, err := c.Dump(&file, now)
+		label := []byte(rapid.StringN(0, 20, -1).Draw(t, "label"))
+		n, err := c.Dump(&file, now, label)
 		if err != nil {
 			t.Fatalf("Dump: %v", err)
 		}
 		d := New(make([]byte, size), [2]uint64{1, 2}, 100)
 		d.Expect(rapid.IntRange(0, 1000).Draw(t, "expect"))
-		m, err := d.Load(&file, now)
-		if err != nil || m != n {
-			t.Fatalf("Load: %d of %d, %v", m, n, err)
+		m, told, err := d.Load(&file, now)
+		if err != nil || m != n || !bytes.Equal(told, label) {
+			t.Fatalf("Load: %d of %d, %q of %q, %v", m, n, told, label, err)
 		}
 		check(t, d)
 		for i := range d.shards {
@@ -352,7 +360,7 @@ func FuzzLoad(f *testing.F) {
 	e := Entry{Kind: KindRRset, Type: dns.TypeA, TTL: 300, Expire: 1300, Records: pack("\x01\x02\x03\x04"), Proof: []byte("p")}
 	c.Put(c.MakeKey(KindRRset, dns.TypeA, []byte("\x03www\x00")), &e, 1000)
 	var b bytes.Buffer
-	c.Dump(&b, 1000)
+	c.Dump(&b, 1000, []byte("label"))
 	f.Add(b.Bytes())
 	f.Fuzz(func(t *testing.T, file []byte) {
 		c := New(make([]byte, MinSize), [2]uint64{1, 2}, 10)
@@ -387,10 +395,10 @@ func TestLoadIntoUse(t *testing.T) {
 	k := c.MakeKey(KindRRset, dns.TypeA, name(t, "www.test"))
 	c.Put(k, &e, 1000)
 	var b bytes.Buffer
-	c.Dump(&b, 1000)
+	c.Dump(&b, 1000, []byte("label"))
 	e.Records = pack("\x05\x06\x07\x08")
 	c.Put(k, &e, 1000)
-	if n, err := c.Load(&b, 1000); n != 0 || err != nil {
+	if n, _, err := c.Load(&b, 1000); n != 0 || err != nil {
 		t.Fatal(n, err)
 	}
 	check(t, c)
@@ -406,7 +414,7 @@ func TestLoadRefusesDamage(t *testing.T) {
 		c.Put(c.MakeKey(KindRRset, dns.TypeA, name(t, fmt.Sprint("h", i, ".test"))), &e, 1000)
 	}
 	var b bytes.Buffer
-	if n, err := c.Dump(&b, 1000); n != 100 || err != nil {
+	if n, err := c.Dump(&b, 1000, []byte("label")); n != 100 || err != nil {
 		t.Fatal(n, err)
 	}
 	file := b.Bytes()
@@ -417,14 +425,14 @@ func TestLoadRefusesDamage(t *testing.T) {
 		bad := bytes.Clone(file)
 		bad[i] ^= 0x10
 		d := New(make([]byte, 1<<20), [2]uint64{1, 2}, 0)
-		if _, err := d.Load(bytes.NewReader(bad), 1000); err == nil {
+		if _, _, err := d.Load(bytes.NewReader(bad), 1000); err == nil {
 			t.Fatalf("byte %d changed: no error", i)
 		}
 		check(t, d)
 	}
 	for i := range file {
 		d := New(make([]byte, 1<<20), [2]uint64{1, 2}, 0)
-		if _, err := d.Load(bytes.NewReader(file[:i]), 1000); err == nil {
+		if _, _, err := d.Load(bytes.NewReader(file[:i]), 1000); err == nil {
 			t.Fatalf("cut at %d: no error", i)
 		}
 	}
@@ -485,12 +493,12 @@ func BenchmarkLoad(b *testing.B) {
 		c.Put(c.MakeKey(KindRRset, dns.TypeA, name(b, fmt.Sprintf("h%06d.d%05d.t%d", i, i%10000, i%50))), &e, 1000)
 	}
 	var file bytes.Buffer
-	c.Dump(&file, 1000)
+	c.Dump(&file, 1000, nil)
 	b.ResetTimer()
 	for b.Loop() {
 		d := New(make([]byte, 256<<20), [2]uint64{17, 18}, 0)
 		d.Expect(file.Len() / 48)
-		if n, err := d.Load(bytes.NewReader(file.Bytes()), 1000); n < 990000 || err != nil {
+		if n, _, err := d.Load(bytes.NewReader(file.Bytes()), 1000); n < 990000 || err != nil {
 			b.Fatal(n, err)
 		}
 	}

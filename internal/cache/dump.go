@@ -11,19 +11,21 @@ import (
 
 // The dump file (docs/format-cache-dump.md), all numbers little endian:
 //
-//	8 bytes   "dnscach1"
+//	8 bytes   "dnscach2"
 //	uint64    when it was written, Unix time in seconds
+//	uint32    length of the label; uint32 CRC-32C of it; the label: what Dump
+//	          was given
 //	blocks    uint32 length of the payload, top bit set: entries of the main ring
 //	          uint32 CRC-32C of the payload
 //	          payload: whole entries as in entry.go, oldest first
 //	end       a block with length 8 whose payload is the number of entries;
 //	          no entry is so short
 const (
-	dumpMagic = "dnscach1"
+	dumpMagic = "dnscach2"
 	mainBlock = 1 << 31
 	endLength = 8
-	// maxBlock bounds a block's payload, in bytes; the loader reads into one
-	// buffer of this size.
+	// maxBlock bounds the label and a block's payload, in bytes; the loader reads
+	// into one buffer of this size.
 	maxBlock = 1 << 20
 )
 
@@ -32,6 +34,7 @@ var (
 	ErrDumpFormat   = errors.New("not a cache dump of this version")
 	ErrDumpChecksum = errors.New("checksum mismatch")
 	ErrDumpShort    = errors.New("incomplete")
+	ErrDumpLabel    = errors.New("label too long") // of Dump
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -44,7 +47,10 @@ type dumper struct {
 	err error
 }
 
-const blockHeader = 8
+const (
+	dumpHeader  = 24
+	blockHeader = 8
+)
 
 func (d *dumper) flush() {
 	p := d.buf[blockHeader:]
@@ -71,11 +77,17 @@ func (d *dumper) entry(s *shard, off int, limit uint32) {
 // Dump writes all entries that may still be of use at now, and gives their
 // number. One shard at a time is locked. Failures are not among them: who
 // starts the server anew may have mended their cause, as a wrong trust anchor.
-func (c *Cache) Dump(w io.Writer, now uint32) (int, error) {
-	var head [16]byte
-	copy(head[:], dumpMagic)
+// The label is for Load to give back.
+func (c *Cache) Dump(w io.Writer, now uint32, label []byte) (int, error) {
+	if len(label) > maxBlock {
+		return 0, ErrDumpLabel
+	}
+	head := make([]byte, dumpHeader, dumpHeader+len(label))
+	copy(head, dumpMagic)
 	binary.LittleEndian.PutUint64(head[8:], uint64(now))
-	if _, err := w.Write(head[:]); err != nil {
+	binary.LittleEndian.PutUint32(head[16:], uint32(len(label)))
+	binary.LittleEndian.PutUint32(head[20:], crc32.Checksum(label, castagnoli))
+	if _, err := w.Write(append(head, label...)); err != nil {
 		return 0, err
 	}
 	d := dumper{w: w, buf: make([]byte, blockHeader, blockHeader+maxBlock)}
@@ -138,13 +150,24 @@ func (c *Cache) Expect(entries int) {
 // Load adds the entries of a dump that are still of use at now. Their trust,
 // status and expiry are those they had; none lives longer than its ttl from
 // now, whatever the clock did meanwhile. What the cache has already is kept.
-// It gives the number of entries taken; with an error too, which is about the
-// first block that was not as it should be: blocks before it, and those that
-// other threads were busy with, have been loaded.
-func (c *Cache) Load(r io.Reader, now uint32) (int, error) {
-	var head [16]byte
+// It gives the number of entries taken and Dump's label; with an error too,
+// which is about the first block that was not as it should be: blocks before it,
+// and those that other threads were busy with, have been loaded.
+func (c *Cache) Load(r io.Reader, now uint32) (int, []byte, error) {
+	var head [dumpHeader]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil || string(head[:8]) != dumpMagic {
-		return 0, ErrDumpFormat
+		return 0, nil, ErrDumpFormat
+	}
+	size := binary.LittleEndian.Uint32(head[16:])
+	if size > maxBlock {
+		return 0, nil, ErrDumpFormat
+	}
+	label := make([]byte, size)
+	if _, err := io.ReadFull(r, label); err != nil {
+		return 0, nil, ErrDumpShort
+	}
+	if crc32.Checksum(label, castagnoli) != binary.LittleEndian.Uint32(head[20:]) {
+		return 0, nil, ErrDumpChecksum
 	}
 	l := &loader{c: c, now: now, limit: sub(now, c.stale.Load()), empty: c.empty()}
 	work := make(chan block)
@@ -168,7 +191,7 @@ func (c *Cache) Load(r io.Reader, now uint32) (int, error) {
 	} else if err == nil && l.seen != l.promised {
 		err = ErrDumpShort
 	}
-	return l.taken, err
+	return l.taken, label, err
 }
 
 // maxLoaders is how many threads load at once: more wait for one another at

@@ -67,7 +67,10 @@ func (s *Server) load(l *Log) {
 	if i, err := f.Stat(); err == nil {
 		s.cache.Expect(int(i.Size() / usualEntry))
 	}
-	n, err := s.cache.Load(bufio.NewReaderSize(f, 1<<16), wall())
+	n, zones, err := s.cache.Load(bufio.NewReaderSize(f, 1<<16), wall())
+	if z := changedZones(zones, *s.zones.Load()); len(z) > 0 {
+		n -= s.cache.RemoveIf(z.has)
+	}
 	if err != nil {
 		l.Note("loaded " + strconv.Itoa(n) + " entries, then: " + err.Error())
 		return
@@ -83,7 +86,7 @@ func (s *Server) dump(l *Log, write func(fn, tmp string, content func(w *bufio.W
 	}
 	n := 0
 	err := write(dumpFile, dumpFile+".tmp", func(w *bufio.Writer) (err error) {
-		n, err = s.cache.Dump(w, wall())
+		n, err = s.cache.Dump(w, wall(), *s.zones.Load())
 		return err
 	})
 	if err != nil {

@@ -444,13 +444,33 @@ func TestRestart(t *testing.T) {
 		t.Errorf("after the restart: %v", r)
 	}
 	c.stop()
+	// a zone that came while the server was down is asked for anew, and it alone
+	b := newAuthority(t)
+	b.add("nothing.example.test. 300 IN A 192.0.2.2")
+	own := root + "/servers/nothing.example.test"
+	os.WriteFile(own, []byte(strings.Replace(b.addr, ":", "@", 1)+"\n"), 0o644)
+	c = start(t, root)
+	if r := c.ask("nothing.example.test.", dns.TypeA); len(r.Answer) != 1 {
+		t.Errorf("after the restart with a new zone: %v", r)
+	}
+	if r := c.ask("www.example.test.", dns.TypeA); len(r.Answer) != 1 {
+		t.Errorf("after the restart with a new zone: %v", r)
+	}
+	c.stop()
+	// and when it has not changed, what was learnt of it stays
+	b.close()
+	c = start(t, root)
+	if r := c.ask("nothing.example.test.", dns.TypeA); len(r.Answer) != 1 {
+		t.Errorf("after the restart with the same zone: %v", r)
+	}
+	c.stop()
 	// a damaged dump costs the cache, not the service
-	b, err := os.ReadFile(root + "/state/cache")
+	file, err := os.ReadFile(root + "/state/cache")
 	if err != nil {
 		t.Fatal(err)
 	}
-	b[len(b)/2] ^= 1
-	os.WriteFile(root+"/state/cache", b, 0o644)
+	file[len(file)/2] ^= 1
+	os.WriteFile(root+"/state/cache", file, 0o644)
 	c = start(t, root)
 	c.waitLog("checksum mismatch")
 	if r := c.ask("localhost.", dns.TypeA); len(r.Answer) != 1 {
@@ -498,6 +518,12 @@ func TestServersWatched(t *testing.T) {
 	root := makeRoot(t, a)
 	c := start(t, root)
 	c.ask("www.example.test.", dns.TypeA)
+	// what the cache knows of a zone is another's word when the zone comes or goes
+	for _, name := range []string{"www.private.test.", "four.private.test.", "private.test."} {
+		if r := c.ask(name, dns.TypeA); r.Rcode != dns.RcodeNameError {
+			t.Errorf("without the zone: %v", r)
+		}
+	}
 	list := []byte(strings.Replace(b.addr, ":", "@", 1) + "\n")
 	os.WriteFile(root+"/servers/private.test", list, 0o644)
 	c.waitLogs("reloaded", 1)
@@ -512,8 +538,10 @@ func TestServersWatched(t *testing.T) {
 	}
 	os.Remove(root + "/forward/private.test")
 	c.waitLogs("reloaded", 3)
-	if r := c.ask("three.private.test.", dns.TypeA); len(r.Answer) != 0 {
-		t.Errorf("forward/ without the file: %v", r)
+	for _, name := range []string{"three.private.test.", "two.private.test."} {
+		if r := c.ask(name, dns.TypeA); r.Rcode != dns.RcodeNameError {
+			t.Errorf("forward/ without the file: %v", r)
+		}
 	}
 	c.ask("www.example.test.", dns.TypeA)
 	c.waitLog("cached 1 www.example.test.")

@@ -67,6 +67,9 @@ type Server struct {
 
 	policies policyWatch
 
+	zones atomic.Pointer[[]byte] // ownZones of the configuration
+	moved moving
+
 	reloading sync.Mutex
 }
 
@@ -109,6 +112,8 @@ func Run(box sandbox.Decl) error {
 	if err != nil {
 		return err
 	}
+	zones := ownZones(cfg)
+	s.zones.Store(&zones)
 	s.cache = cache.New(block, [2]uint64{random{}.Uint64(), random{}.Uint64()}, cfg.ServeStale)
 	for _, fd := range socks.tcp {
 		if err := unix.Listen(fd, backlog); err != nil {
@@ -345,6 +350,7 @@ func (s *Server) reload() {
 		warnUnchanged("policy not changed", err)
 	}
 	s.cache.SetStale(cfg.ServeStale)
+	s.useZones(cfg)
 	for _, w := range s.workers {
 		w.call(func(w *worker) {
 			cfg := forWorker(cfg, w.step)

@@ -11,10 +11,11 @@ import (
 
 // store is the common cache as one engine sees it.
 type store struct {
-	c   *cache.Cache
-	now uint32
-	got cache.Entry
-	put cache.Entry
+	c     *cache.Cache
+	moved *moving
+	now   uint32
+	got   cache.Entry
+	put   cache.Entry
 }
 
 func (s *store) Get(e *resolver.Entry, kind resolver.Kind, t dns.Type, name []byte) bool {
@@ -29,6 +30,9 @@ func (s *store) Get(e *resolver.Entry, kind resolver.Kind, t dns.Type, name []by
 
 func (s *store) Put(name []byte, e *resolver.Entry) {
 	if e.Expires > 1<<32-1 || e.Expires < 0 {
+		return
+	}
+	if m := s.moved.Load(); m != nil && s.now < m.till && m.zones.has(name) {
 		return
 	}
 	k := s.c.MakeKey(cache.Kind(e.Kind), e.Type, name)

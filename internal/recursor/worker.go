@@ -120,7 +120,7 @@ func newWorker(s *Server) (*worker, error) {
 	w.up.init(w)
 	w.rx.init()
 	w.tx.init(w)
-	w.store = store{c: s.cache}
+	w.store = store{c: s.cache, moved: &s.moved}
 	return w, nil
 }
 
