@@ -210,7 +210,7 @@ func (w *worker) hit(dst []byte, k cache.Key, name []byte, a *asked, from netip.
 	dst = binary.BigEndian.AppendUint16(dst, uint16(a.class))
 	var r cache.Reply
 	dst, ok := w.s.cache.AppendAnswer(dst, k, w.secs, a.edns.DO, w.s.set.HideTTL, limit, &r)
-	if !ok || !w.mayServe(&r, a) {
+	if !ok || !w.mayServe(&r, a, k.Name) {
 		return dst, false
 	}
 	bits := replyBits(a)
@@ -231,14 +231,11 @@ func (w *worker) hit(dst []byte, k cache.Key, name []byte, a *asked, from netip.
 
 // mayServe leaves to the engine what is not validated yet, or bogus, or about to
 // expire and popular enough to be fetched again.
-func (w *worker) mayServe(r *cache.Reply, a *asked) bool {
-	switch resolver.Security(r.Sec) {
-	case resolver.Bogus:
+func (w *worker) mayServe(r *cache.Reply, a *asked, name []byte) bool {
+	sec := resolver.Security(r.Sec)
+	if sec == resolver.Bogus ||
+		sec.Open() && a.bits&wire.BitCD == 0 && w.cfg.Validator != nil && w.cfg.Validator.Covers(w.now, name) {
 		return false
-	case resolver.Unchecked:
-		if w.cfg.Validator != nil && a.bits&wire.BitCD == 0 {
-			return false
-		}
 	}
 	// the same terms as the engine's
 	return !w.cfg.Prefetch || r.Left > r.TTL/10

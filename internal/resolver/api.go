@@ -118,6 +118,10 @@ const (
 	Secure                        // chain of trust complete
 )
 
+// Open reports whether nobody has said yet how it is: it depends on the trust
+// anchors of now, not on those of when it was stored.
+func (s Security) Open() bool { return s == Unchecked || s == Indeterminate }
+
 // Rank is the trustworthiness of data (RFC 2181, section 5.4.1). Higher data
 // are never replaced by lower before they expire.
 type Rank uint8
@@ -268,7 +272,7 @@ type Validator interface {
 	Validate(now Time, m *Message, f Fetched, b *Budget, need *Need) (v Verdict, wait bool)
 	// Covers reports whether a name lies below a trust anchor and below no
 	// negative trust anchor (RFC 7646), so that Validate has to be asked.
-	Covers(name []byte) bool
+	Covers(now Time, name []byte) bool
 }
 
 // Zone is an entry of root/servers or root/forward.

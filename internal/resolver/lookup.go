@@ -83,7 +83,12 @@ func (e *Engine) failed(entry *Entry, t dns.Type, name []byte) bool {
 // mustCheck reports whether an entry of this status has to be validated before
 // a client may have it.
 func (e *Engine) mustCheck(name []byte, sec Security, cd bool) bool {
-	return !cd && sec == Unchecked && e.cfg.Validator != nil && e.cfg.Validator.Covers(name)
+	return !cd && sec.Open() && e.covers(name)
+}
+
+// covers reports whether what is said of name has to be validated.
+func (e *Engine) covers(name []byte) bool {
+	return e.cfg.Validator != nil && e.cfg.Validator.Covers(e.now, name)
 }
 
 // fast answers from local knowledge and the cache alone, without allocating.
@@ -345,7 +350,7 @@ func (e *Engine) staleFor(name []byte, t dns.Type) bool {
 		default:
 			return false
 		}
-		if e.cfg.Validator != nil && e.entry.Sec == Unchecked && e.cfg.Validator.Covers(cur) {
+		if e.entry.Sec.Open() && e.covers(cur) {
 			return false
 		}
 		a.Sec = min(a.Sec, e.entry.Sec)

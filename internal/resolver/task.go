@@ -896,8 +896,7 @@ func (t *task) respond(w *response, from netip.AddrPort) {
 			t.done()
 			return
 		}
-		if w.class == classNXDomain && t.mode == modeClient && w.soa && e.cfg.Validator != nil && !r.cd &&
-			e.cfg.Validator.Covers(w.msg.QName) {
+		if w.class == classNXDomain && t.mode == modeClient && w.soa && !r.cd && e.covers(w.msg.QName) {
 			// a proof of it is believed (RFC 8020)
 			t.msg = r.keepMessage(&w.msg)
 			t.w = responseKeep{class: w.class, negTTL: w.negTTL, soa: true, final: r.keep(w.final)}
@@ -952,7 +951,7 @@ func (t *task) respond(w *response, from netip.AddrPort) {
 		t.primed(w)
 		return
 	}
-	if e.cfg.Validator != nil && !r.cd && e.cfg.Validator.Covers(w.msg.QName) && t.typ != dns.TypeRRSIG {
+	if !r.cd && e.covers(w.msg.QName) && t.typ != dns.TypeRRSIG {
 		t.msg = r.keepMessage(&w.msg)
 		t.w.final = r.keep(w.final)
 		t.verdict = Verdict{}
@@ -961,7 +960,7 @@ func (t *task) respond(w *response, from netip.AddrPort) {
 		return
 	}
 	sec := Unchecked
-	if e.cfg.Validator != nil && !r.cd && !e.cfg.Validator.Covers(w.msg.QName) {
+	if e.cfg.Validator != nil && !r.cd && !e.covers(w.msg.QName) {
 		sec = Indeterminate
 	}
 	e.store(w, sec)
@@ -1068,7 +1067,7 @@ func (t *task) referral(w *response) {
 		switch {
 		case t.mode != modeClient:
 			t.done()
-		case e.cfg.Validator != nil && !r.cd && e.cfg.Validator.Covers(t.name()):
+		case !r.cd && e.covers(t.name()):
 			t.state = stateValidate
 			e.wake(t)
 		default:

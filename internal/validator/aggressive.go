@@ -200,7 +200,7 @@ func (v *Validator) Synthesize(now resolver.Time, m *resolver.Message) bool {
 	if tag, is, ok := dnssec.Sentinel(m.QName); ok && v.rootTrusts(tag) != is && (m.QType == dns.TypeA || m.QType == dns.TypeAAAA) {
 		return false // Validate has another answer for it
 	}
-	if len(v.agg.zones) == 0 || m.QType == dns.TypeANY || m.QType == dns.TypeRRSIG || m.QType == dns.TypeNSEC || m.QType == dns.TypeNSEC3 || !v.Covers(m.QName) {
+	if len(v.agg.zones) == 0 || m.QType == dns.TypeANY || m.QType == dns.TypeRRSIG || m.QType == dns.TypeNSEC || m.QType == dns.TypeNSEC3 || !v.Covers(now, m.QName) {
 		return false
 	}
 	from := name

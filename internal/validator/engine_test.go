@@ -6,6 +6,7 @@ import (
 
 	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
+	"bulkhead/internal/dnssec"
 	"bulkhead/internal/resolver"
 	"bulkhead/internal/signedtree"
 )
@@ -165,4 +166,43 @@ func TestOtherServer(t *testing.T) {
 			t.Errorf("%v: nobody lied", lie)
 		}
 	}
+}
+
+// TestNegativeAnchorGone: what was taken unchecked below a negative trust anchor
+// is checked as soon as that ends or is taken away, not when its TTL is over.
+func TestNegativeAnchorGone(t *testing.T) {
+	tree, root := build(p256, nil)
+	n := newNetwork(tree, root)
+	e := n.E.(*resolver.Engine)
+	cfg := Config{Anchors: []dnssec.Anchor{root.Anchor()}}
+	servers := []resolver.Zone{{Name: dnsname.Root, Servers: []netip.AddrPort{netip.AddrPortFrom(root.Addr, 53)}}}
+	use := func(ntas ...dnssec.NTA) {
+		cfg.NTAs = ntas
+		e.SetConfig(n.Now, &resolver.Config{IPv4: true, Validator: New(cfg), Zones: servers})
+	}
+	expect := func(when, name string, rc dns.RCode, ad bool) {
+		t.Helper()
+		if a := n.Ask(name, dns.TypeA, nil); a.RCode != rc || a.AD != ad {
+			t.Errorf("%s: %s %v AD %v, want %v %v", when, name, a.RCode, a.AD, rc, ad)
+		}
+	}
+	use(dnssec.NTA{Name: signedtree.Name("past.example."), Expires: testNow + 5}, dnssec.NTA{Name: signedtree.Name("future.example.")},
+		dnssec.NTA{Name: signedtree.Name("signed.example.")})
+	for _, after := range []resolver.Time{0, 4} {
+		n.Now = (testNow + after) * resolver.Second
+		expect("below negative anchors", "www.past.example.", 0, false)
+		expect("below negative anchors", "www.future.example.", 0, false)
+		expect("below negative anchors", "ent.signed.example.", 0, false)
+	}
+	sent := n.Sent
+	n.Now = (testNow + 5) * resolver.Second
+	expect("it has ended", "www.past.example.", dns.RCodeServFail, false)
+	expect("this one has not", "www.future.example.", 0, false)
+	if n.Sent == sent {
+		t.Error("a bogus answer of the cache was not asked for again")
+	}
+	use()
+	n.Now += resolver.Second
+	expect("all are taken away", "www.future.example.", dns.RCodeServFail, false)
+	expect("all are taken away", "ent.signed.example.", 0, true)
 }

@@ -174,11 +174,11 @@ func (v *Validator) Forget() {
 }
 
 // Covers reports whether name lies below a trust anchor and below no negative
-// one that is nearer (RFC 7646, section 2).
-func (v *Validator) Covers(name []byte) bool {
+// one that is nearer (RFC 7646, section 2) and has not ended.
+func (v *Validator) Covers(now resolver.Time, name []byte) bool {
 	for {
 		// the map's lookup by a converted key does not allocate
-		if until, ok := v.ntas[dnsname.Name(name)]; ok && (until == 0 || v.now < until) {
+		if until, ok := v.ntas[dnsname.Name(name)]; ok && (until == 0 || now.Seconds() < until) {
 			return false
 		}
 		if v.anchors[dnsname.Name(name)] != nil {

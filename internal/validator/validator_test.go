@@ -117,13 +117,13 @@ func TestNegativeAnchors(t *testing.T) {
 	cfg.NTAs = []dnssec.NTA{{Name: signedtree.Name("past.example.")}, {Name: signedtree.Name("wrong.example."), Expires: testNow + 5}}
 	w.v.SetConfig(cfg)
 	w.expect(t, "www.past.example. A insecure", "www.wrong.example. A insecure", "www.future.example. A bogus 8", "www.example. A secure")
-	if w.v.Covers([]byte(signedtree.Name("www.past.example."))) || !w.v.Covers([]byte(signedtree.Name("www.example."))) {
+	if w.v.Covers(testNow*resolver.Second, []byte(signedtree.Name("www.past.example."))) || !w.v.Covers(testNow*resolver.Second, []byte(signedtree.Name("www.example."))) {
 		t.Error("Covers")
 	}
 	for after, want := range map[int64]string{4: "insecure", 5: "bogus 9", 10: "bogus 9"} {
 		w.now = testNow + after
 		w.expect(t, "www.past.example. A insecure", "www.wrong.example. A "+want)
-		if name := []byte(signedtree.Name("www.wrong.example.")); w.v.Covers(name) != (after >= 5) {
+		if name := []byte(signedtree.Name("www.wrong.example.")); w.v.Covers(resolver.Time(w.now)*resolver.Second, name) != (after >= 5) {
 			t.Errorf("after %d s: Covers", after)
 		}
 	}
