@@ -6,16 +6,18 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/fstest"
+	"time"
 
+	"bulkhead/internal/access"
 	"bulkhead/internal/cache"
 	"bulkhead/internal/cookie"
 	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
+	"bulkhead/internal/dnssec"
 	"bulkhead/internal/resolver"
+	"bulkhead/internal/validator"
 	"bulkhead/internal/wire"
-	"testing/fstest"
-
-	"bulkhead/internal/access"
 )
 
 // bench makes a worker without sockets: what it sends is lost, what it logs is
@@ -101,6 +103,60 @@ func TestHitAllocations(t *testing.T) {
 			w.finish()
 		}); got != 0 {
 			t.Errorf("%s: %v allocations, want 0", x.path, got)
+		}
+	}
+}
+
+// TestMayServe: what goes straight from the cache, and what the engine has to see
+// first.
+func TestMayServe(t *testing.T) {
+	root, err := dnssec.ParseAnchors([]byte(dnssec.RootAnchors))
+	if err != nil {
+		t.Fatal(err)
+	}
+	anchors := validator.Config{Anchors: root}
+	negative := anchors
+	now := time.Now().Unix()
+	negative.NTAs = []dnssec.NTA{{Name: dnsname.Name(wireName(t, "test"))}}
+	over := anchors
+	over.NTAs = []dnssec.NTA{{Name: dnsname.Name(wireName(t, "test")), Expires: now - 5}}
+	const direct, engine = true, false // straight from the cache, or by the engine
+	for _, c := range []struct {
+		name string
+		v    *validator.Config
+		sec  resolver.Security
+		cd   bool
+		want bool
+	}{
+		{"no validation", nil, resolver.Unchecked, false, direct},
+		{"no validation any more", nil, resolver.Secure, false, direct},
+		{"no validation, bogus of before", nil, resolver.Bogus, false, engine},
+		{"not validated yet", &anchors, resolver.Unchecked, false, engine},
+		{"the client validates", &anchors, resolver.Unchecked, true, direct},
+		{"bogus", &anchors, resolver.Bogus, false, engine},
+		{"bogus, CD", &anchors, resolver.Bogus, true, engine},
+		{"of a time without anchor", &anchors, resolver.Indeterminate, false, engine},
+		{"insecure", &anchors, resolver.Insecure, false, direct},
+		{"secure", &anchors, resolver.Secure, false, direct},
+		{"below a negative anchor", &negative, resolver.Indeterminate, false, direct},
+		{"below a negative anchor, stored by CD", &negative, resolver.Unchecked, false, direct},
+		{"below a negative anchor that has ended", &over, resolver.Indeterminate, false, engine},
+	} {
+		cfg := &resolver.Config{}
+		if c.v != nil {
+			cfg.Validator = validator.New(*c.v)
+		}
+		w, _ := bench(t, nil)
+		w.cfg = cfg
+		n := wireName(t, "www.example.test")
+		w.store.Put(n, &resolver.Entry{Kind: resolver.KindRRset, Type: dns.TypeA, Rank: resolver.RankAuthAnswer, TTL: 300,
+			Expires: int64(w.secs + 300), Records: resolver.AppendPacked(nil, []byte{192, 0, 2, 1}), Sec: c.sec})
+		a := asked{max: 512}
+		if c.cd {
+			a.bits = wire.BitCD
+		}
+		if _, got := w.hit(nil, w.s.cache.MakeKey(cache.KindRRset, dns.TypeA, n), n, &a, netip.Addr{}); got != c.want {
+			t.Errorf("%s: straight from the cache %v, want %v", c.name, got, c.want)
 		}
 	}
 }
