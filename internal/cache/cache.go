@@ -201,15 +201,17 @@ func (c *Cache) Remove(k Key) bool {
 	return true
 }
 
-// RemoveIf forgets all entries of the names that drop picks, and gives their
-// number. One shard at a time is locked.
-func (c *Cache) RemoveIf(drop func(name []byte) bool) (n int) {
+// RemoveIf forgets all entries that drop picks, and gives their number. The
+// Entry lasts until drop returns. One shard at a time is locked.
+func (c *Cache) RemoveIf(drop func(e *Entry) bool) (n int) {
+	var e Entry
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
 		for _, r := range []*ring{&s.main, &s.small} {
 			s.each(r, func(off int) {
-				if m := s.entry(off); drop(keyOf(m).Name) {
+				m := s.entry(off)
+				if e.load(m, len(keyOf(m).Name)); drop(&e) {
 					s.remove(c.hashEntry(m), off)
 					n++
 				}

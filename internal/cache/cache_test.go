@@ -163,7 +163,7 @@ func TestModel(t *testing.T) {
 		check(t, c)
 		// all names of a zone go, nothing else does
 		zone := byte('0' + rapid.IntRange(0, 6).Draw(t, "zone"))
-		in := func(name []byte) bool { return dnsname.Skip(name, 1)[5] == zone }
+		in := func(e *Entry) bool { return dnsname.Skip(e.Name, 1)[5] == zone }
 		before := c.Stats().Entries
 		if gone := c.RemoveIf(in); c.Stats().Entries != before-gone || check(t, c) != before-gone || c.RemoveIf(in) != 0 {
 			t.Fatalf("%d of %d removed, then %d left", gone, before, c.Stats().Entries)

@@ -38,7 +38,7 @@ type Entry struct {
 	// answer; the addresses and DS of a delegation.
 	Proof []byte
 
-	Name []byte // lower-cased owner; set by Peek and Each only
+	Name []byte // lower-cased owner; set by Peek and RemoveIf only
 	Freq uint8  // 0 to 3, how often it was asked for since it last moved; set as Name
 	buf  []byte
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"bulkhead/internal/resolver"
 	"bulkhead/internal/scan"
 )
 
@@ -57,7 +58,7 @@ const usualEntry = 48
 
 // load reads the dump of an earlier run. Whatever is wrong with it costs only
 // its entries.
-func (s *Server) load(l *Log) {
+func (s *Server) load(l *Log, c *resolver.Config) {
 	f, err := os.Open(dumpFile)
 	if err != nil {
 		return
@@ -67,10 +68,8 @@ func (s *Server) load(l *Log) {
 	if i, err := f.Stat(); err == nil {
 		s.cache.Expect(int(i.Size() / usualEntry))
 	}
-	n, zones, err := s.cache.Load(bufio.NewReaderSize(f, 1<<16), wall())
-	if z := changedZones(zones, *s.zones.Load()); len(z) > 0 {
-		n -= s.cache.RemoveIf(z.has)
-	}
+	n, then, err := s.cache.Load(bufio.NewReaderSize(f, 1<<16), wall())
+	n -= s.forgetOld(parseClaims(then), c)
 	if err != nil {
 		l.Note("loaded " + strconv.Itoa(n) + " entries, then: " + err.Error())
 		return
@@ -86,7 +85,7 @@ func (s *Server) dump(l *Log, write func(fn, tmp string, content func(w *bufio.W
 	}
 	n := 0
 	err := write(dumpFile, dumpFile+".tmp", func(w *bufio.Writer) (err error) {
-		n, err = s.cache.Dump(w, wall(), *s.zones.Load())
+		n, err = s.cache.Dump(w, wall(), s.claims.Load().append(nil))
 		return err
 	})
 	if err != nil {

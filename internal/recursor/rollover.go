@@ -176,6 +176,12 @@ func (w *worker) probed(a *resolver.Answer) {
 // useAnchors gives new anchors to all workers.
 func (s *Server) useAnchors(old validator.Config, points []*dnssec.TrustPoint) {
 	t := validator.Config{Policy: old.Policy, Anchors: trusted(points), NTAs: old.NTAs, Private: old.Private}
+	for {
+		old := s.claims.Load()
+		if s.claims.CompareAndSwap(old, &claims{old.zones, keyIDs(t.Anchors)}) {
+			break
+		}
+	}
 	// one to make the others from: they share what it remembers of proofs
 	first := validator.New(t)
 	for _, w := range s.workers {

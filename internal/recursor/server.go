@@ -67,8 +67,8 @@ type Server struct {
 
 	policies policyWatch
 
-	zones atomic.Pointer[[]byte] // ownZones of the configuration
-	moved moving
+	claims atomic.Pointer[claims] // of the configuration
+	moved  moving
 
 	reloading sync.Mutex
 }
@@ -112,8 +112,8 @@ func Run(box sandbox.Decl) error {
 	if err != nil {
 		return err
 	}
-	zones := ownZones(cfg)
-	s.zones.Store(&zones)
+	claims := claimsOf(cfg)
+	s.claims.Store(&claims)
 	s.cache = cache.New(block, [2]uint64{random{}.Uint64(), random{}.Uint64()}, cfg.ServeStale)
 	for _, fd := range socks.tcp {
 		if err := unix.Listen(fd, backlog); err != nil {
@@ -140,7 +140,7 @@ func Run(box sandbox.Decl) error {
 	first.Write = writeLog
 	first.Starting()
 	if s.set.Persist {
-		s.load(&first)
+		s.load(&first, cfg)
 	}
 	stop := s.signals(state)
 	control := s.openControl(state)
@@ -350,9 +350,12 @@ func (s *Server) reload() {
 		warnUnchanged("policy not changed", err)
 	}
 	s.cache.SetStale(cfg.ServeStale)
-	s.useZones(cfg)
+	forget := s.claim(cfg)
+	var all sync.WaitGroup
 	for _, w := range s.workers {
+		all.Add(1)
 		w.call(func(w *worker) {
+			defer all.Done()
 			cfg := forWorker(cfg, w.step)
 			w.cfg = cfg
 			w.eng.SetConfig(w.now, cfg)
@@ -361,5 +364,7 @@ func (s *Server) reload() {
 			w.guard(func() { w.eng.Prime(w.now) })
 		})
 	}
+	all.Wait()
+	forget()
 	prog.Print("reloaded")
 }

@@ -677,17 +677,24 @@ func (e *Engine) mayAsk(a netip.Addr) bool {
 
 // ignored reports whether an answer has an address of IGNOREIP.
 func (e *Engine) ignored(w *response) bool {
-	if len(e.cfg.IgnoreIP) == 0 {
+	for i := range w.msg.Answer {
+		if s := &w.msg.Answer[i]; e.cfg.Ignores(s.Type, s.Records) {
+			return true
+		}
+	}
+	return false
+}
+
+// Ignores reports whether one of the records has an address of IGNOREIP.
+func (c *Config) Ignores(t dns.Type, records Packed) bool {
+	if len(c.IgnoreIP) == 0 {
 		return false
 	}
-	for i := range w.msg.Answer {
-		s := &w.msg.Answer[i]
-		for data, rest, ok := s.Records.Next(); ok; data, rest, ok = rest.Next() {
-			if a, ok := address(s.Type, data); ok {
-				for _, p := range e.cfg.IgnoreIP {
-					if p.Contains(a) {
-						return true
-					}
+	for data, rest, ok := records.Next(); ok; data, rest, ok = rest.Next() {
+		if a, ok := address(t, data); ok {
+			for _, p := range c.IgnoreIP {
+				if p.Contains(a) {
+					return true
 				}
 			}
 		}
