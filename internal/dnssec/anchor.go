@@ -2,6 +2,7 @@ package dnssec
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -85,6 +86,21 @@ func ParseAnchors(text []byte) ([]Anchor, error) {
 		return nil
 	})
 	return as, err
+}
+
+// Useless names the DS records of an anchor whose digest has not the length of
+// its type: no key matches them (RFC 4509, RFC 6605).
+func (a *Anchor) Useless() (out []string) {
+	for _, ds := range a.DS {
+		if len(ds) < 4 {
+			continue
+		}
+		if want, ok := AppendDigest(nil, ds[3], a.Name, nil); ok && len(ds)-4 != len(want) {
+			out = append(out, fmt.Sprintf("DS %d of %s: a digest of type %d has %d bytes, not %d",
+				binary.BigEndian.Uint16(ds), a.Name.Text(), ds[3], len(want), len(ds)-4))
+		}
+	}
+	return out
 }
 
 // NTA is a negative trust anchor (RFC 7646): no validation at and below Name.

@@ -193,3 +193,19 @@ func FuzzParsePoints(f *testing.F) {
 		}
 	})
 }
+
+func TestUseless(t *testing.T) {
+	as, err := ParseAnchors([]byte(`. DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D
+. DS 1 8 2 E06D44B8
+. DS 2 8 1 0102030405060708090a0b0c0d0e0f1011121314
+. DS 3 8 4 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D
+. DS 4 8 200 01
+`))
+	if err != nil || len(as) != 1 {
+		t.Fatal(as, err)
+	}
+	want := "DS 1 of .: a digest of type 2 has 32 bytes, not 4\nDS 3 of .: a digest of type 4 has 48 bytes, not 32"
+	if got := strings.Join(as[0].Useless(), "\n"); got != want {
+		t.Errorf("%s", got)
+	}
+}

@@ -32,6 +32,12 @@ func addValidator(c *resolver.Config) error {
 	if cfg.Anchors = trusted(points); len(cfg.Anchors) == 0 {
 		return nil
 	}
+	for i := range cfg.Anchors {
+		// not an error: who has a second anchor that is right goes on by that
+		for _, why := range cfg.Anchors[i].Useless() {
+			prog.Warn("trust anchor of no use: "+why, nil)
+		}
+	}
 	b, err := readLimited(negativeFile, maxTrustBytes)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return prog.Fatal("unable to read "+negativeFile, err)
