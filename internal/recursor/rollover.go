@@ -177,8 +177,8 @@ func (w *worker) probed(a *resolver.Answer) {
 func (s *Server) useAnchors(old validator.Config, points []*dnssec.TrustPoint) {
 	t := validator.Config{Policy: old.Policy, Anchors: trusted(points), NTAs: old.NTAs, Private: old.Private}
 	for {
-		old := s.claims.Load()
-		if s.claims.CompareAndSwap(old, &claims{old.zones, keyIDs(t.Anchors)}) {
+		was := s.claims.Load()
+		if s.claims.CompareAndSwap(was, &claims{was.zones, keyIDs(t.Anchors)}) {
 			break
 		}
 	}
