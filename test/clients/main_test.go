@@ -19,6 +19,7 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -133,6 +134,27 @@ func loopback() error {
 		if _, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd6), unix.SIOCSIFADDR, uintptr(unsafe.Pointer(&add))); e != 0 {
 			return e
 		}
+		if err := usable(a); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// usable waits until the kernel lets a new IPv6 address be used: also on the
+// loopback interface it is tentative (RFC 4862, section 5.4) until a worker of
+// the kernel's has looked at it.
+func usable(a netip.Addr) error {
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	for range 1000 {
+		if err = unix.Bind(fd, &unix.SockaddrInet6{Addr: a.As16()}); err != unix.EADDRNOTAVAIL {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return err
 }

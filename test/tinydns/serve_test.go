@@ -224,7 +224,7 @@ func TestAddresses(t *testing.T) {
 	root := tempRoot(t)
 	publish(t, root, compile(t, []byte(".z.test:192.0.2.1:a\n+www.z.test:192.0.2.2\n"), 1))
 	program := testbin.Dir(t, "tinydns") + "/tinydns"
-	exec.Command("ip", "-6", "addr", "add", "fd00::1/128", "dev", "lo").Run()
+	exec.Command("ip", "-6", "addr", "add", "fd00::1/128", "dev", "lo", "nodad").Run()
 	start(t, program, "0.0.0.0,::", root, "PORT=5300", "GOMAXPROCS=2").discard()
 	s := start(t, program, "127.0.0.71,127.0.0.72,::1", root)
 	q := makeQuery("www.z.test", dns.TypeA, false, 9)
