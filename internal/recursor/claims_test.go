@@ -88,6 +88,11 @@ func TestClaims(t *testing.T) {
 			t.Errorf("%q to %q: %q, want %q", c.old, c.new, got, c.want)
 		}
 	}
+	// the example of docs/format-cache-dump.md; claiming makes keys of algorithm 13
+	want := "\x04corp\x00\x00" + "\x00\x02\x4f\x66\x0d\x97\x28\x0d"
+	if got := claiming(t, ". 38696 20326", "corp.").append(nil); string(got) != want {
+		t.Errorf("the label is %x, want %x", got, want)
+	}
 	// a label is read as far as it goes
 	b := claiming(t, "corp.", "b. 1 2").append(nil)
 	for i := range b {

@@ -35,7 +35,7 @@ func addValidator(c *resolver.Config) error {
 	for i := range cfg.Anchors {
 		// not an error: who has a second anchor that is right goes on by that
 		for _, why := range cfg.Anchors[i].Useless() {
-			prog.Warn("trust anchor of no use: "+why, nil)
+			prog.Warn(anchorsFile+": no key matches "+why, nil)
 		}
 	}
 	b, err := readLimited(negativeFile, maxTrustBytes)
