@@ -52,9 +52,6 @@ func TryExec(argv, env []string) error { return TryExecFile(argv[0], argv, env) 
 // TryExecFile is TryExec for a program that is to see another name than the
 // one it is found by.
 func TryExecFile(program string, argv, env []string) error {
-	if strings.IndexByte(program, '/') >= 0 {
-		return syscall.Exec(program, argv, env)
-	}
 	return eachCandidate(program, func(file string) error { return syscall.Exec(file, argv, env) })
 }
 
@@ -69,10 +66,6 @@ func Start(argv []string, attr *syscall.ProcAttr) (pid int, err error) {
 		}
 		pid, err = syscall.ForkExec(file, argv, attr)
 		return err
-	}
-	if strings.IndexByte(argv[0], '/') >= 0 {
-		err = start(argv[0])
-		return pid, err
 	}
 	err = eachCandidate(argv[0], start)
 	return pid, err
@@ -111,20 +104,34 @@ func Find(program string) (string, error) {
 	return "", err
 }
 
-// eachCandidate tries program in each element of PATH: ENOENT goes on
-// silently; EACCES, EPERM and EISDIR are remembered and the search goes on;
-// any other result ends it.
-func eachCandidate(program string, try func(file string) error) error {
+// Candidates gives the files that a search for program tries, in order: those
+// in each element of PATH of our own environment, or program itself if it has
+// a slash.
+func Candidates(program string) []string {
+	if strings.IndexByte(program, '/') >= 0 {
+		return []string{program}
+	}
 	path, ok := os.LookupEnv("PATH")
 	if !ok {
 		path = defaultPath
 	}
-	var remembered error
+	var files []string
 	for _, dir := range strings.Split(path, ":") {
 		if dir == "" {
 			dir = "."
 		}
-		switch err := try(dir + "/" + program); err {
+		files = append(files, dir+"/"+program)
+	}
+	return files
+}
+
+// Search goes through n candidates in order: ENOENT of try goes on silently;
+// EACCES, EPERM and EISDIR are remembered and the search goes on; any other
+// result ends it. It allocates nothing.
+func Search(n int, try func(i int) error) error {
+	var remembered error
+	for i := range n {
+		switch err := try(i); err {
 		case syscall.ENOENT:
 		case syscall.EACCES, syscall.EPERM, syscall.EISDIR:
 			remembered = err
@@ -136,4 +143,10 @@ func eachCandidate(program string, try func(file string) error) error {
 		return remembered
 	}
 	return syscall.ENOENT
+}
+
+// eachCandidate searches for program.
+func eachCandidate(program string, try func(file string) error) error {
+	files := Candidates(program)
+	return Search(len(files), func(i int) error { return try(files[i]) })
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"bulkhead/internal/testbin"
@@ -20,11 +21,7 @@ func TestSoftlimitEdge(t *testing.T) {
 	bin := testbin.Dir(t, "softlimit", "svok")
 	t.Parallel()
 	empty := t.TempDir()
-	// What a Go program needs differs from start to start: one in 150 fails far
-	// from every edge. So a limit is wrong if a start fails under it twice.
-	again := false
-	var starts func(flag byte, n int) bool
-	starts = func(flag byte, n int) bool {
+	starts := func(flag byte, n int) bool {
 		cmd := exec.Command(filepath.Join(bin, "softlimit"), "-"+string(flag), strconv.Itoa(n), filepath.Join(bin, "svok"), empty)
 		cmd.Env = []string{"PATH=" + os.Getenv("PATH")}
 		var stderr bytes.Buffer
@@ -35,11 +32,6 @@ func TestSoftlimitEdge(t *testing.T) {
 		case code == 100 && out == "":
 			return true
 		case code == 111 && strings.HasPrefix(out, "softlimit: fatal: unable to run ") && strings.Count(out, "\n") == 1:
-		case !again:
-			again = true
-			ok := starts(flag, n)
-			again = false
-			return ok
 		default:
 			t.Errorf("-%c %d: exit %d, %.200q", flag, n, code, out)
 		}
@@ -62,10 +54,14 @@ func TestSoftlimitEdge(t *testing.T) {
 			}
 		}
 		for k := -4; k <= 4; k++ {
-			starts(c.flag, hi+k*(hi/40))
+			if n := hi + k*(hi/40); starts(c.flag, n) != (n >= hi) && (n < lo || n >= hi) {
+				t.Errorf("-%c: an edge at %d, and %d is on the wrong side of it", c.flag, hi, n)
+			}
 		}
-		for mb := 1000; c.limit > 1<<30 && mb < 1500; mb += 20 { // the second edge of address space
-			starts(c.flag, mb<<20)
+		for mb := 640; c.limit > 1<<30 && mb < 3000; mb += 20 { // where starts of one Go program differ
+			if n := mb << 20; starts(c.flag, n) != (n >= hi) && (n < lo || n >= hi) {
+				t.Errorf("-%c: an edge at %d, and %d is on the wrong side of it", c.flag, hi, n)
+			}
 		}
 		t.Logf("-%c: from %d on", c.flag, hi)
 	}
@@ -78,6 +74,46 @@ func TestSoftlimitEdge(t *testing.T) {
 			if !starts(flag, n) {
 				t.Errorf("-%c %d: does not start", flag, n)
 			}
+		}
+	}
+}
+
+// TestSoftlimitSmall starts programs in C under limits that softlimit itself
+// could not live under. None fails: between the limits and exec its runtime
+// asks for nothing.
+func TestSoftlimitSmall(t *testing.T) {
+	bin := testbin.Dir(t, "softlimit")
+	t.Parallel()
+	const starts, atOnce = 1200, 6 // of 1500 starts up to ten failed before the runtime was brought to rest
+	var group sync.WaitGroup
+	for k := range atOnce {
+		group.Go(func() {
+			for i := range starts / atOnce {
+				limit := []string{"-d1000000", "-m20000000"}[(i+k)%2]
+				cmd := exec.Command(filepath.Join(bin, "softlimit"), limit, "-o", "40", "/bin/sh", "-c", "ulimit -n; exit 7")
+				out, _ := cmd.CombinedOutput()
+				if cmd.ProcessState.ExitCode() != 7 || string(out) != "40\n" {
+					t.Errorf("%s: %v, %.300q", limit, cmd.ProcessState, out)
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
+// TestSoftlimitNone looks at what is said when there is no program to run
+// under limits that leave no room to say anything: the old ones are back.
+func TestSoftlimitNone(t *testing.T) {
+	bin := testbin.Dir(t, "softlimit")
+	for _, c := range []struct{ program, want string }{
+		{"nosuch", "softlimit: fatal: unable to run nosuch: file does not exist\n"},
+		{"/etc/passwd", "softlimit: fatal: unable to run /etc/passwd: access denied\n"},
+	} {
+		cmd := exec.Command(filepath.Join(bin, "softlimit"), "-a100000", "-d1000", "-s1000", c.program)
+		cmd.Env = []string{"PATH=/nonexistent:" + os.Getenv("PATH")}
+		out, _ := cmd.CombinedOutput()
+		if code := cmd.ProcessState.ExitCode(); code != 111 || string(out) != c.want {
+			t.Errorf("%s: exit %d, %q, want %q", c.program, code, out, c.want)
 		}
 	}
 }
