@@ -129,7 +129,8 @@ func (l *Limits) become(argv, env []string) error {
 		return fail(err)
 	}
 	// The runtime has raised the limit of open files for itself.
-	list := append([]limit{{syscall.RLIMIT_NOFILE, nofile.Start}}, l.list...)
+	start := syscall.Rlimit{Cur: nofile.Start[0], Max: nofile.Start[1]}
+	list := append([]limit{{syscall.RLIMIT_NOFILE, start}}, l.list...)
 	old := make([]syscall.Rlimit, len(list))
 	debug.SetGCPercent(-1)
 	runtime.GOMAXPROCS(1) // stops the world once: who had a thread is parked

@@ -1,7 +1,9 @@
 package spawn
 
 import (
+	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -69,7 +71,7 @@ func TestProgram(t *testing.T) {
 		Env: []string{"A=b", "PATH=/usr/bin:/bin"}, Banner: []byte("banner\n"),
 	})
 	n := strconv.Itoa(pid)
-	want := "banner\n" + n + " b\n" + strconv.FormatUint(nofile.Start.Cur, 10) + "\nSigBlk:\t0000000000000000\n"
+	want := "banner\n" + n + " b\n" + strconv.FormatUint(nofile.Start[0], 10) + "\nSigBlk:\t0000000000000000\n"
 	if out != want {
 		t.Errorf("output %q, want %q", out, want)
 	}
@@ -81,13 +83,23 @@ func TestProgram(t *testing.T) {
 	}
 }
 
-// The limit that this test was started with is the one package os has raised
-// since, where the two can differ.
+// Programs get the limit that we were started with, not what package syscall
+// has raised it to before any code of ours runs.
 func TestLimitIsTheFirst(t *testing.T) {
-	var now syscall.Rlimit
-	syscall.Getrlimit(syscall.RLIMIT_NOFILE, &now)
-	if nofile.Start.Max != now.Max || nofile.Start.Cur > now.Cur {
-		t.Errorf("started with %+v, now %+v", nofile.Start, now)
+	const soft = 77
+	if os.Getenv("SPAWN_TEST_LIMIT") != "" {
+		out, _, _, _ := run(t, Plan{Files: []string{"/bin/sh"}, Argv: []string{"sh", "-c", "ulimit -Sn; ulimit -Hn"}})
+		var now syscall.Rlimit
+		syscall.Getrlimit(syscall.RLIMIT_NOFILE, &now)
+		if want := fmt.Sprintf("%d\n%d\n", soft, now.Max); out != want || now.Cur <= soft {
+			t.Errorf("a program gets %q, want %q; ours is %d", out, want, now.Cur)
+		}
+		return
+	}
+	cmd := exec.Command("/bin/sh", "-c", fmt.Sprintf("ulimit -Sn %d; exec \"$0\" -test.run=^TestLimitIsTheFirst$ -test.v", soft), os.Args[0])
+	cmd.Env = append(os.Environ(), "SPAWN_TEST_LIMIT=1")
+	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS") {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

@@ -1,17 +1,21 @@
 // Package nofile remembers the limit of open files that the process was
-// started with. The standard library raises the soft limit as soon as package
-// os is initialised; programs we start must get the original back. That this
-// package is initialised before os follows from its having no other import
-// than syscall, and from its path sorting before "os" (Go specification,
-// section Program initialization). The test of package spawn would notice.
+// started with. Package syscall raises the soft limit as soon as it is
+// initialised, and keeps the old one to itself; programs we start by hand must
+// get the original back. That this package is initialised before syscall
+// follows from its having no imports at all, which is why it makes its system
+// call itself, and from its path sorting before "syscall" (Go specification,
+// section Program initialization). A test of package spawn would notice.
 package nofile
 
-import "syscall"
+// Start is the limit at the start of the process: soft, hard.
+var Start = start()
 
-// Start is the limit at the start of the process.
-var Start = get()
-
-func get() (l syscall.Rlimit) {
-	syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l)
+func start() (l [2]uint64) {
+	get(&l)
 	return l
 }
+
+// get is prlimit(0, RLIMIT_NOFILE, nil, l).
+//
+//go:noescape
+func get(l *[2]uint64)
