@@ -311,10 +311,9 @@ func (x *exchange) sendTo(i int) bool {
 	if s.edns {
 		// RFC 6891, section 6.1.2; RFC 7873, section 5.2
 		cookie := e.clientCookie(c.addr)
-		do := byte(0)
-		if e.cfg.Validator != nil {
-			do = 0x80 // RFC 3225
-		}
+		// DO is set even if nothing is validated here: a client may validate
+		// (RFC 3225; RFC 4035, section 3.2.1).
+		const do = 0x80
 		q = append(q, 0, 0, byte(dns.TypeOPT), byte(udpSize>>8), byte(udpSize&0xFF), 0, 0, do, 0)
 		n := 12 + int(v.cookieN)
 		q = append(q, 0, byte(n), 0, dns.OptCookie, 0, byte(n-4))

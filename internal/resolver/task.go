@@ -1144,7 +1144,7 @@ func (e *Engine) storeReferral(t *task, w *response) {
 			ttl = min(ttl, s.TTL)
 		}
 	}
-	if len(proof) > 0 && e.cfg.Validator != nil {
+	if len(proof) > 0 {
 		e.entry = Entry{Kind: KindRRset, Type: dns.TypeDS, Rank: RankAuthAuthority, TTL: ttl, Expires: now + int64(ttl), Proof: proof}
 		e.cache.Put(w.cut, &e.entry)
 	}
