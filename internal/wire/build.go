@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/binary"
+	"hash/maphash"
 
 	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
@@ -22,6 +23,10 @@ type Builder struct {
 	count [4]uint16
 	n     int // suffixes recorded
 	table [maxSuffixes]suffix
+
+	hashed bool             // whether slots knows what table has
+	slots  [slotCount]uint8 // hash table of indices into table, plus one; 0: free
+	free   uint8            // the slot where find has ended
 }
 
 // suffix is a name that pointers may point to: its offset in the message and
@@ -35,11 +40,22 @@ const (
 	maxSuffixes  = 100    // compat: djbdns.md section 2.7; also bounds the work of one lookup
 	maxSuffixLen = 128    // bytes, the same
 	pointerLimit = 0x4000 // a pointer has 14 bits, RFC 1035, section 4.1.4
+
+	// hashFrom suffixes or fewer are looked through one by one. More of them are
+	// found by their hash: else a message of 64 KB, whose names a stranger may
+	// have chosen, costs 100 comparisons of up to 128 bytes for each label
+	// (CVE-2024-8508 was that in another server).
+	hashFrom  = 16
+	slotCount = 256 // more than twice maxSuffixes, so that chains stay short
 )
+
+// seed makes the places in slots unknown to strangers. What is found, and so
+// what is written, does not depend on it.
+var seed = maphash.MakeSeed()
 
 // Reset starts a message of at most max bytes at the end of dst.
 func (b *Builder) Reset(dst []byte, max int, id, bits uint16) {
-	b.start, b.max, b.n, b.full = len(dst), max, 0, false
+	b.start, b.max, b.n, b.hashed, b.full = len(dst), max, 0, false, false
 	b.count = [4]uint16{}
 	b.buf = binary.BigEndian.AppendUint16(dst, id)
 	b.buf = binary.BigEndian.AppendUint16(b.buf, bits)
@@ -75,6 +91,7 @@ func (b *Builder) Mark() Mark { return Mark{len(b.buf), b.n, b.count} }
 
 // Rewind undoes all that was added since m, and clears Full.
 func (b *Builder) Rewind(m Mark) {
+	b.hashed = b.hashed && b.n == m.n
 	b.buf, b.n, b.count, b.full = b.buf[:m.len], m.n, m.count, false
 }
 
@@ -89,6 +106,9 @@ func (b *Builder) Question(name []byte, t dns.Type, class dns.Class) {
 
 // Name appends a name, compressed, and records its suffixes.
 func (b *Builder) Name(name []byte) {
+	if b.n > hashFrom && !b.hashed {
+		b.rehash()
+	}
 	for len(name) > 1 {
 		if off, ok := b.find(name); ok {
 			b.Uint16(0xC000 | off)
@@ -108,6 +128,9 @@ func (b *Builder) record(name []byte) {
 	if len(name) <= maxSuffixLen && b.n < maxSuffixes && off < pointerLimit {
 		b.table[b.n] = suffix{uint16(off), uint8(len(name))}
 		b.n++
+		if b.hashed {
+			b.slots[b.free] = uint8(b.n)
+		}
 	}
 }
 
@@ -115,12 +138,69 @@ func (b *Builder) find(name []byte) (uint16, bool) {
 	if len(name) > maxSuffixLen {
 		return 0, false
 	}
+	if b.hashed {
+		return b.findHashed(name)
+	}
 	for i := range b.table[:b.n] {
 		if s := b.table[i]; int(s.len) == len(name) && b.same(int(s.off), name) {
 			return s.off, true
 		}
 	}
 	return 0, false
+}
+
+// findHashed is find through slots. Each suffix is recorded once, so that order
+// does not matter.
+func (b *Builder) findHashed(name []byte) (uint16, bool) {
+	var lower [maxSuffixLen]byte
+	for i, c := range name {
+		lower[i] = dnsname.LowerByte(c)
+	}
+	slot := hash(lower[:len(name)])
+	for ; b.slots[slot] != 0; slot++ {
+		if s := b.table[b.slots[slot]-1]; int(s.len) == len(name) && b.same(int(s.off), name) {
+			return s.off, true
+		}
+	}
+	b.free = slot
+	return 0, false
+}
+
+// rehash fills slots. No name may be half written.
+func (b *Builder) rehash() {
+	b.slots = [slotCount]uint8{}
+	var lower [maxSuffixLen]byte
+	for i := range b.table[:b.n] {
+		slot := hash(b.suffix(&lower, int(b.table[i].off)))
+		for b.slots[slot] != 0 {
+			slot++
+		}
+		b.slots[slot] = uint8(i + 1)
+	}
+	b.hashed = true
+}
+
+// hash gives a slot; slots wrap around as uint8 does.
+func hash(lower []byte) uint8 { return uint8(maphash.Bytes(seed, lower)) }
+
+// suffix is the possibly compressed name at off, which Builder itself wrote, in
+// lower case.
+func (b *Builder) suffix(buf *[maxSuffixLen]byte, off int) []byte {
+	msg, n := b.buf[b.start:], 0
+	for {
+		for msg[off] >= 0xC0 {
+			off = int(msg[off]&0x3F)<<8 | int(msg[off+1])
+		}
+		l := int(msg[off])
+		for i := range 1 + l { // the length is no letter
+			buf[n+i] = dnsname.LowerByte(msg[off+i])
+		}
+		n += 1 + l
+		if l == 0 {
+			return buf[:n]
+		}
+		off += 1 + l
+	}
 }
 
 // same compares name with the possibly compressed name at off, which Builder

@@ -1,0 +1,115 @@
+package wire
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+
+	"bulkhead/internal/dns"
+)
+
+// plainNames writes names as Builder promises to: before each label the rest of
+// the name is looked for among all that was recorded.
+type plainNames struct {
+	buf      []byte
+	suffixes []string
+	offsets  []int
+}
+
+func (p *plainNames) name(name []byte) {
+	for ; len(name) > 1; name = name[1+name[0]:] {
+		low := string(bytes.ToLower(name))
+		for i, s := range p.suffixes {
+			if s == low {
+				p.buf = append(p.buf, 0xC0|byte(p.offsets[i]>>8), byte(p.offsets[i]))
+				return
+			}
+		}
+		if len(name) <= 128 && len(p.suffixes) < 100 && len(p.buf) < 0x4000 {
+			p.suffixes = append(p.suffixes, low)
+			p.offsets = append(p.offsets, len(p.buf))
+		}
+		p.buf = append(p.buf, name[:1+name[0]]...)
+	}
+	p.buf = append(p.buf, 0)
+}
+
+// randomName makes names that share suffixes, in both letter cases, some of
+// them longer than what is recorded.
+func randomName(r *rand.Rand) []byte {
+	var name []byte
+	for range 1 + r.IntN(4) {
+		l := 1 + r.IntN(2)
+		if r.IntN(8) == 0 {
+			l = 50 + r.IntN(14)
+		}
+		if len(name)+1+l > 254 {
+			break
+		}
+		name = append(name, byte(l))
+		for range l {
+			name = append(name, "abAB"[r.IntN(4)])
+		}
+	}
+	return append(name, 0)
+}
+
+func TestNamesMatchPlainCompression(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 1))
+		var b Builder
+		b.Reset(nil, 65535, 1, 0)
+		p := plainNames{buf: append([]byte(nil), b.buf...)}
+		for range 200 {
+			mark, old := b.Mark(), p
+			for range 1 + r.IntN(4) {
+				n := randomName(r)
+				b.Name(n)
+				p.name(n)
+			}
+			if r.IntN(5) == 0 {
+				b.Rewind(mark)
+				p = plainNames{old.buf[:len(old.buf):len(old.buf)], old.suffixes[:len(old.suffixes):len(old.suffixes)],
+					old.offsets[:len(old.offsets):len(old.offsets)]}
+			}
+		}
+		if !bytes.Equal(b.buf, p.buf) {
+			t.Fatalf("seed %d: %d bytes, want %d", seed, len(b.buf), len(p.buf))
+		}
+	}
+}
+
+// TestManyNamesCost: a message that a stranger has filled with names costs no
+// allocation, and comparisons do not grow with the number of suffixes recorded:
+// a slot is seldom taken twice.
+func TestManyNamesCost(t *testing.T) {
+	var names [][]byte
+	for i := range 1000 {
+		n := append([]byte{63}, bytes.Repeat([]byte("a"), 59)...)
+		n = append(n, "0123456789"[i/100], "0123456789"[i/10%10], "0123456789"[i%10], 'z')
+		names = append(names, append(n, 0))
+	}
+	b := new(Builder)
+	buf := make([]byte, 0, 65535)
+	fill := func() {
+		b.Reset(buf, 65535, 1, 0)
+		b.Question([]byte("\x01a\x00"), dns.TypeMX, dns.ClassIN)
+		for _, n := range names {
+			b.Name(n)
+		}
+	}
+	if n := testing.AllocsPerRun(10, fill); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	chain, longest := 0, 0
+	for _, s := range append(b.slots[:], b.slots[:]...) { // chains wrap around
+		if chain++; s == 0 {
+			chain = 0
+		}
+		longest = max(longest, chain)
+	}
+	// 100 of 256 slots: a chain of 60 has a probability below 1e-15
+	if !b.hashed || longest >= 60 {
+		t.Errorf("hashed: %v, the longest chain of slots is %d", b.hashed, longest)
+	}
+}
