@@ -79,16 +79,22 @@ func TestNamesMatchPlainCompression(t *testing.T) {
 	}
 }
 
-// TestManyNamesCost: a message that a stranger has filled with names costs no
-// allocation, and comparisons do not grow with the number of suffixes recorded:
-// a slot is seldom taken twice.
-func TestManyNamesCost(t *testing.T) {
+// manyNames differ in the middle and are as long as can be in 64 KB.
+func manyNames() [][]byte {
 	var names [][]byte
 	for i := range 1000 {
 		n := append([]byte{63}, bytes.Repeat([]byte("a"), 59)...)
 		n = append(n, "0123456789"[i/100], "0123456789"[i/10%10], "0123456789"[i%10], 'z')
 		names = append(names, append(n, 0))
 	}
+	return names
+}
+
+// TestManyNamesCost: a message that a stranger has filled with names costs no
+// allocation, and comparisons do not grow with the number of suffixes recorded:
+// a slot is seldom taken twice.
+func TestManyNamesCost(t *testing.T) {
+	names := manyNames()
 	b := new(Builder)
 	buf := make([]byte, 0, 65535)
 	fill := func() {
@@ -111,5 +117,17 @@ func TestManyNamesCost(t *testing.T) {
 	// 100 of 256 slots: a chain of 60 has a probability below 1e-15
 	if !b.hashed || longest >= 60 {
 		t.Errorf("hashed: %v, the longest chain of slots is %d", b.hashed, longest)
+	}
+}
+
+func BenchmarkManyNames(b *testing.B) {
+	names := manyNames()
+	m := new(Builder)
+	buf := make([]byte, 0, 65535)
+	for b.Loop() {
+		m.Reset(buf, 65535, 1, 0)
+		for _, n := range names {
+			m.Name(n)
+		}
 	}
 }
