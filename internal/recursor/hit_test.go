@@ -1,13 +1,16 @@
 package recursor
 
 import (
+	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"regexp"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
+	"unsafe"
 
 	"bulkhead/internal/access"
 	"bulkhead/internal/cache"
@@ -171,8 +174,11 @@ func (w *worker) answerTo(msg []byte, from string) []byte {
 	if w.tx.n == 0 {
 		return nil
 	}
-	return w.tx.bufs[0][:w.tx.iovs[0].Len]
+	return w.tx.queued(0)
 }
+
+// queued is what the kernel will be told to send.
+func (s *sender) queued(i int) []byte { return unsafe.Slice(s.iovs[i].Base, s.iovs[i].Len) }
 
 func TestScreening(t *testing.T) {
 	w, _ := bench(t, nil)
@@ -307,6 +313,68 @@ func TestTruncation(t *testing.T) {
 	}
 }
 
+// TestOverLimit: whatever the size of the record that does not fit, the
+// datagram is a whole message: all of the RRset, or none of it and TC (RFC 2181,
+// section 9), with its counts and in the sender's own room.
+func TestOverLimit(t *testing.T) {
+	w, _ := bench(t, nil)
+	r := rand.New(rand.NewPCG(7, 7))
+	truncated := 0
+	for k := range 600 {
+		name := fmt.Sprintf("n%d.test", k)
+		typ := []dns.Type{dns.TypeTXT, dns.TypeMX, dns.TypeNS, dns.TypeSOA, dns.TypePTR, dns.TypeA}[k%6]
+		count, size := 1+r.IntN(90), 1+r.IntN(255)
+		if r.IntN(4) == 0 {
+			count, size = 1+r.IntN(3), 1+r.IntN(3000)
+		}
+		var records resolver.Packed
+		for i := range count {
+			long := wireName(t, fmt.Sprintf("%s%d.%s%d.test", strings.Repeat("x", size%60), i, strings.Repeat("y", size%59), k))
+			data := []byte{10, 0, 0, byte(i)}
+			switch typ {
+			case dns.TypeTXT:
+				data = bytes.Repeat([]byte{0}, size) // empty strings
+				data = append(data, 2, byte(i), byte(i>>8))
+			case dns.TypeMX:
+				data = append([]byte{0, 1}, long...)
+			case dns.TypeNS, dns.TypePTR:
+				data = long
+			case dns.TypeSOA:
+				data = append(append(bytes.Clone(long), long...), make([]byte, 20)...)
+			}
+			records = resolver.AppendPacked(records, data)
+		}
+		w.store.Put(wireName(t, name), &resolver.Entry{Kind: resolver.KindRRset, Type: typ, Rank: resolver.RankAuthAnswer, TTL: 300,
+			Expires: int64(w.secs + 300), Records: records, Sec: resolver.Insecure})
+		edns := k%2 == 0
+		limit := 512
+		if edns {
+			limit = dns.EDNSUDPSize
+		}
+		got := w.answerTo(ask(t, name, typ, edns), "127.0.0.1:40001")
+		if got == nil {
+			t.Fatalf("%s %d: no answer at once", name, typ)
+		}
+		m, err := wire.Parse(got)
+		if err != nil || len(got) > limit || m.Header.QDCount != 1 {
+			t.Fatalf("%s %d, %d records of %d: %d bytes, %v: %x", name, typ, count, size, len(got), err, got[:min(len(got), 40)])
+		}
+		tc := m.Header.Bits&wire.BitTC != 0
+		if tc {
+			truncated++
+		}
+		if want := count; tc && m.Header.ANCount != 0 || !tc && int(m.Header.ANCount) != want {
+			t.Errorf("%s %d, %d records of %d: TC %v, %d records", name, typ, count, size, tc, m.Header.ANCount)
+		}
+		if &got[0] != &w.tx.bufs[0][0] {
+			t.Errorf("%s %d, %d records of %d: a message in memory of its own", name, typ, count, size)
+		}
+	}
+	if truncated < 100 || truncated > 500 {
+		t.Errorf("%d of 600 truncated: the test does not test", truncated)
+	}
+}
+
 // TestPanic: the question that makes the engine panic answers SERVFAIL, others
 // at work are asked anew, the stack is logged.
 func TestPanic(t *testing.T) {
@@ -327,7 +395,7 @@ func TestPanic(t *testing.T) {
 	w.tx.n = 0
 	w.serving = bad.q.Ticket
 	w.guard(func() { panic("a broken invariant") })
-	if w.tx.n != 1 || w.tx.bufs[0][3]&15 != byte(dns.RCodeServFail) {
+	if w.tx.n != 1 || w.tx.queued(0)[3]&15 != byte(dns.RCodeServFail) {
 		t.Fatalf("%d answers", w.tx.n)
 	}
 	if w.udp != 1 {

@@ -271,7 +271,7 @@ func (w *worker) Done(rq *resolver.Question, ans *resolver.Answer) {
 	}
 	out := w.build(w.tx.buffer(), q, ans)
 	w.log.Sent(q.q.Serial, len(out))
-	w.tx.add(w.listeners[q.lst].fd, &q.sa, &q.local, len(out))
+	w.tx.add(w.listeners[q.lst].fd, &q.sa, &q.local, out)
 	w.release(q)
 }
 

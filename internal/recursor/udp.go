@@ -58,13 +58,12 @@ type sender struct {
 	iovs [batch]unix.Iovec
 	sas  [batch]sockaddr
 	ctls [batch]localAddr
-	bufs [batch][dns.EDNSUDPSize]byte
+	bufs [batch][dns.EDNSUDPSize + wire.Slack]byte
 }
 
 func (s *sender) init(w *worker) {
 	s.w = w
 	for i := range s.hdrs {
-		s.iovs[i] = unix.Iovec{Base: &s.bufs[i][0]}
 		s.hdrs[i].hdr = unix.Msghdr{Name: &s.sas[i].b[0], Iov: &s.iovs[i], Iovlen: 1}
 	}
 }
@@ -77,13 +76,14 @@ func (s *sender) buffer() []byte {
 	return s.bufs[s.n][:0]
 }
 
-// add queues what was built in buffer's room.
-func (s *sender) add(fd int, to *sockaddr, local *localAddr, size int) {
+// add queues a message, which was built in buffer's room.
+func (s *sender) add(fd int, to *sockaddr, local *localAddr, msg []byte) {
 	i := s.n
 	s.n++
 	s.fds[i] = fd
 	s.sas[i] = *to
-	s.iovs[i].SetLen(size)
+	s.iovs[i].Base = &msg[0]
+	s.iovs[i].SetLen(len(msg))
 	h := &s.hdrs[i].hdr
 	h.Namelen = to.n
 	h.Control, h.Controllen = nil, 0
@@ -190,13 +190,13 @@ func (w *worker) datagram(lst int, msg []byte, sa *sockaddr, local *localAddr, h
 	fd := w.listeners[lst].fd
 	if qname == nil { // no question to speak of
 		out := w.appendError(w.tx.buffer(), &a, nil, 0, from.Addr())
-		w.tx.add(fd, sa, local, len(out))
+		w.tx.add(fd, sa, local, out)
 		return
 	}
 	if a.rcode != 0 {
 		w.refused(from, &a, qname, t)
 		out := w.appendError(w.tx.buffer(), &a, qname, t, from.Addr())
-		w.tx.add(fd, sa, local, len(out))
+		w.tx.add(fd, sa, local, out)
 		return
 	}
 	lower := dnsname.AppendLower(w.lower[:0], qname)
@@ -205,7 +205,7 @@ func (w *worker) datagram(lst int, msg []byte, sa *sockaddr, local *localAddr, h
 		if out, ok := w.hit(w.tx.buffer(), key, qname, &a, from.Addr()); ok {
 			w.log.Query(w.s.serial.Add(1), from, a.id, t, qname)
 			w.log.Hit(len(out))
-			w.tx.add(fd, sa, local, len(out))
+			w.tx.add(fd, sa, local, out)
 			return
 		}
 	}

@@ -8,7 +8,8 @@ import (
 	"bulkhead/internal/dnsname"
 )
 
-// Builder appends a message to a caller's buffer. Names are compressed as the
+// Builder appends a message to a caller's buffer, and stays in it if it has
+// room for the limit. Names are compressed as the
 // old programs do it (compat: djbdns.md section 2.7), so that answers stay
 // byte for byte the same: before each label the remaining suffix is looked up,
 // without regard to letter case, in the order of recording.
@@ -233,13 +234,18 @@ func (b *Builder) Uint16(v uint16)   { b.buf = binary.BigEndian.AppendUint16(b.b
 func (b *Builder) Uint32(v uint32)   { b.buf = binary.BigEndian.AppendUint32(b.buf, v) }
 func (b *Builder) Bytes(data []byte) { b.buf = append(b.buf, data...) }
 
+// Slack is how far, in bytes, RR may write beyond the limit before it takes a
+// record back: an owner, the fixed part, and the names of SOA data. A buffer
+// with that much room beyond the limit is never left for a larger one.
+const Slack = dns.MaxName + 10 + 2*dns.MaxName
+
 // RR appends a record to a section, which must not lie before the one added to
 // last. data are uncompressed; the names in NS, CNAME, PTR, MX and SOA data
 // are compressed, no others (RFC 3597, section 4). It gives false, and leaves
 // nothing behind, if the record does not fit or data of those types are
 // malformed.
 func (b *Builder) RR(s Section, owner []byte, t dns.Type, class dns.Class, ttl uint32, data []byte) bool {
-	m := b.Mark()
+	m, buf := b.Mark(), b.buf
 	b.Name(owner)
 	b.Uint16(uint16(t))
 	b.Uint16(uint16(class))
@@ -248,7 +254,7 @@ func (b *Builder) RR(s Section, owner []byte, t dns.Type, class dns.Class, ttl u
 	b.Uint16(0)
 	if !b.rdata(t, data) || len(b.buf)-at-2 > dns.MaxMessage || b.Len() > b.max {
 		b.Rewind(m)
-		b.full = true
+		b.buf, b.full = buf, true // not a larger one that append has changed to
 		return false
 	}
 	binary.BigEndian.PutUint16(b.buf[at:], uint16(len(b.buf)-at-2))
@@ -278,6 +284,9 @@ func (b *Builder) rdata(t dns.Type, data []byte) bool {
 		}
 		b.Name(data[:l])
 		data = data[l:]
+	}
+	if b.Len()+len(data) > b.max {
+		return false
 	}
 	b.Bytes(data)
 	return true

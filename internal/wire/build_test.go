@@ -131,3 +131,37 @@ func BenchmarkManyNames(b *testing.B) {
 		}
 	}
 }
+
+// TestBufferStays: what does not fit is taken back, and the message is where
+// the caller wants it, whether or not its buffer has room for more.
+func TestBufferStays(t *testing.T) {
+	const max = 512
+	long := append(append([]byte{63}, bytes.Repeat([]byte("a"), 63)...), 0)
+	for _, room := range []int{max, max + Slack, 4096} {
+		for _, c := range []struct {
+			typ  dns.Type
+			data []byte
+		}{
+			{dns.TypeTXT, make([]byte, 300)}, {dns.TypeTXT, make([]byte, 60000)}, {dns.TypeTXT, make([]byte, 70000)},
+			{dns.TypeNS, long}, {dns.TypeMX, append([]byte{0, 1}, long...)}, {dns.TypeSOA, append(append(bytes.Clone(long), long...), make([]byte, 20)...)},
+		} {
+			buf := make([]byte, 0, room)
+			var b Builder
+			b.Reset(buf, max, 1, 0)
+			b.Question([]byte{0}, c.typ, dns.ClassIN)
+			if !b.RR(Answer, []byte{0}, dns.TypeTXT, dns.ClassIN, 1, make([]byte, 420)) {
+				t.Fatal("the first record does not fit")
+			}
+			fits := b.Len()
+			for range 2 {
+				if b.RR(Answer, long, c.typ, dns.ClassIN, 1, c.data) {
+					t.Errorf("room %d, type %d, %d bytes: fits", room, c.typ, len(c.data))
+				}
+			}
+			b.SetBits(BitTC)
+			if out := b.Finish(); &out[0] != &buf[:1][0] || len(out) != fits || out[7] != 1 || out[2] != BitTC>>8 {
+				t.Errorf("room %d, type %d, %d bytes: another buffer, or %d bytes for %d, %x", room, c.typ, len(c.data), len(out), fits, out[:12])
+			}
+		}
+	}
+}
