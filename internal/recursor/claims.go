@@ -3,6 +3,7 @@ package recursor
 import (
 	"encoding/binary"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync/atomic"
 
@@ -19,9 +20,9 @@ import (
 // the cache knows of these names counts no more: somebody else said it, most of
 // all that there is no such name, which holds for hours; or a stolen key did.
 type claims struct {
-	// zones, but the root, have servers of their own in root/servers or
-	// root/forward.
-	zones nameSet
+	// zones have servers of their own in root/servers or root/forward: these,
+	// in order.
+	zones map[dnsname.Name][]netip.AddrPort
 	// anchors are the keys of each trust anchor, in order.
 	anchors map[dnsname.Name][]keyID
 }
@@ -49,10 +50,18 @@ func (z nameSet) has(name []byte) bool {
 }
 
 func claimsOf(c *resolver.Config) claims {
-	out := claims{zones: nameSet{}}
+	out := claims{zones: make(map[dnsname.Name][]netip.AddrPort, len(c.Zones))}
 	for _, z := range c.Zones {
-		if z.Name != dnsname.Root {
-			out.zones[z.Name] = true
+		if _, there := out.zones[z.Name]; there && !z.Forward {
+			continue // root/forward goes before root/servers
+		}
+		servers := make([]netip.AddrPort, 0, len(z.Servers))
+		for _, a := range z.Servers {
+			servers = append(servers, netip.AddrPortFrom(netip.AddrFrom16(a.Addr().As16()), a.Port()))
+		}
+		slices.SortFunc(servers, netip.AddrPort.Compare)
+		if servers = slices.Compact(servers); len(servers) > 0 {
+			out.zones[z.Name] = servers[:min(len(servers), 255)]
 		}
 	}
 	if v, ok := c.Validator.(*validator.Validator); ok {
@@ -85,18 +94,20 @@ func keyIDs(anchors []dnssec.Anchor) map[dnsname.Name][]keyID {
 	return out
 }
 
-// changed gives the zones that came or went, and the names whose anchors have no
-// key in common: those that follow their zone (RFC 5011) always have.
+// changed gives the zones that came, went, or have no server in common, and the
+// names whose anchors have no key in common. Servers that are replaced one after
+// the other and keys that follow their zone (RFC 5011) always have. The root's
+// servers are a zone's, too: a list without a common address is another tree.
 func (a claims) changed(b claims) (zones, anchors nameSet) {
 	zones, anchors = nameSet{}, nameSet{}
 	for _, x := range [...][2]claims{{a, b}, {b, a}} {
-		for n := range x[0].zones {
-			if !x[1].zones[n] {
+		for n, servers := range x[0].zones {
+			if !meet(servers, x[1].zones[n]) {
 				zones[n] = true
 			}
 		}
 		for n, ids := range x[0].anchors {
-			if !slices.ContainsFunc(ids, func(k keyID) bool { return slices.Contains(x[1].anchors[n], k) }) {
+			if !meet(ids, x[1].anchors[n]) {
 				anchors[n] = true
 			}
 		}
@@ -104,11 +115,19 @@ func (a claims) changed(b claims) (zones, anchors nameSet) {
 	return zones, anchors
 }
 
+func meet[T comparable](a, b []T) bool {
+	return slices.ContainsFunc(a, func(x T) bool { return slices.Contains(b, x) })
+}
+
 // append appends claims as the dump of the cache has them
 // (docs/format-cache-dump.md).
 func (c claims) append(dst []byte) []byte {
 	for _, n := range slices.Sorted(maps.Keys(c.zones)) {
-		dst = append(append(dst, n...), 0)
+		dst = append(append(dst, n...), 0, byte(len(c.zones[n])))
+		for _, a := range c.zones[n] {
+			ip := a.Addr().As16()
+			dst = binary.BigEndian.AppendUint16(append(dst, ip[:]...), a.Port())
+		}
 	}
 	for _, n := range slices.Sorted(maps.Keys(c.anchors)) {
 		ids := c.anchors[n]
@@ -123,20 +142,33 @@ func (c claims) append(dst []byte) []byte {
 
 // parseClaims reads what append made, up to what is none.
 func parseClaims(b []byte) claims {
-	c := claims{zones: nameSet{}, anchors: map[dnsname.Name][]keyID{}}
+	c := claims{zones: map[dnsname.Name][]netip.AddrPort{}, anchors: map[dnsname.Name][]keyID{}}
 	for len(b) > 0 {
 		n, ok := dnsname.Scan(b)
-		if !ok || n >= len(b) || len(b) < n+1+3*int(b[n]) {
+		if !ok || n >= len(b) {
 			break
 		}
 		name, ids := dnsname.Name(b[:n]), int(b[n])
 		b = b[n+1:]
-		if ids == 0 {
-			c.zones[name] = true
+		if ids > 0 {
+			if len(b) < 3*ids {
+				break
+			}
+			for ; ids > 0; ids-- {
+				c.anchors[name] = append(c.anchors[name], keyID{binary.BigEndian.Uint16(b), b[2]})
+				b = b[3:]
+			}
+			continue
 		}
-		for ; ids > 0; ids-- {
-			c.anchors[name] = append(c.anchors[name], keyID{binary.BigEndian.Uint16(b), b[2]})
-			b = b[3:]
+		const server = 16 + 2 // bytes: address, port
+		if len(b) < 1 || len(b) < 1+server*int(b[0]) {
+			break
+		}
+		servers := int(b[0])
+		for b = b[1:]; servers > 0; servers-- {
+			a := netip.AddrPortFrom(netip.AddrFrom16([16]byte(b)), binary.BigEndian.Uint16(b[16:]))
+			c.zones[name] = append(c.zones[name], a)
+			b = b[server:]
 		}
 	}
 	return c

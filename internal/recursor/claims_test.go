@@ -14,8 +14,8 @@ import (
 	"bulkhead/internal/resolver"
 )
 
-// claiming reads "corp.", a zone, or "corp. 1 2", an anchor with keys of these
-// tags.
+// claiming reads "corp.", a zone with one server, "corp. @1 @2", a zone with
+// these, or "corp. 1 2", an anchor with keys of these tags.
 func claiming(t *testing.T, lines ...string) claims {
 	c := &resolver.Config{}
 	var anchors []dnssec.Anchor
@@ -23,7 +23,14 @@ func claiming(t *testing.T, lines ...string) claims {
 		f := strings.Fields(l)
 		name := dnsname.Name(wireName(t, f[0]))
 		if len(f) == 1 {
-			c.Zones = append(c.Zones, resolver.Zone{Name: name})
+			f = append(f, "@9")
+		}
+		if f[1][0] == '@' {
+			z := resolver.Zone{Name: name}
+			for _, x := range f[1:] {
+				z.Servers = append(z.Servers, netip.MustParseAddrPort("192.0.2."+x[1:]+":53"))
+			}
+			c.Zones = append(c.Zones, z)
 			continue
 		}
 		a := dnssec.Anchor{Name: name}
@@ -55,7 +62,9 @@ func TestClaims(t *testing.T) {
 		want     string // the names of the list below that are concerned
 	}{
 		{nil, nil, ""},
-		{[]string{"."}, nil, ""},
+		{[]string{". @1 @2"}, []string{". @2 @3"}, ""}, // one root server after the other
+		{[]string{". @1 @2"}, []string{". @3 @4"}, ". corp. a.corp. corpa. b. c."},
+		{[]string{". @1", "corp. @2"}, []string{". @1", "corp. @3"}, "corp. a.corp."},
 		{[]string{".", "corp."}, []string{"corp.", "."}, ""},
 		{[]string{"."}, []string{".", "corp."}, "corp. a.corp."},
 		{[]string{"corp.", "corp."}, nil, "corp. a.corp."}, // in servers/ and in forward/
@@ -89,7 +98,7 @@ func TestClaims(t *testing.T) {
 		}
 	}
 	// the example of docs/format-cache-dump.md; claiming makes keys of algorithm 13
-	want := "\x04corp\x00\x00" + "\x00\x02\x4f\x66\x0d\x97\x28\x0d"
+	want := "\x04corp\x00" + "\x00\x01" + "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xff\xff\xc0\x00\x02\x09\x00\x35" + "\x00\x02\x4f\x66\x0d\x97\x28\x0d"
 	if got := claiming(t, ". 38696 20326", "corp.").append(nil); string(got) != want {
 		t.Errorf("the label is %x, want %x", got, want)
 	}
@@ -107,14 +116,15 @@ func TestClaims(t *testing.T) {
 // before has ended.
 func TestMoved(t *testing.T) {
 	s := &Server{cache: cache.New(make([]byte, 1<<20), [2]uint64{1, 2}, 0)}
-	s.claims.Store(&claims{})
 	config := func(zones ...dnsname.Name) *resolver.Config {
-		c := &resolver.Config{Zones: []resolver.Zone{{Name: dnsname.Root}}}
-		for _, z := range zones {
-			c.Zones = append(c.Zones, resolver.Zone{Name: z})
+		c := &resolver.Config{}
+		for _, z := range append(zones, dnsname.Root) {
+			c.Zones = append(c.Zones, resolver.Zone{Name: z, Servers: []netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:53")}})
 		}
 		return c
 	}
+	first := claimsOf(config())
+	s.claims.Store(&first)
 	now := wall()
 	st := store{c: s.cache, moved: &s.moved, now: now}
 	there := func(name string) bool {

@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"net/netip"
+	"slices"
 
 	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
@@ -34,6 +35,7 @@ type Engine struct {
 	nTasks    int
 	motion    uint64
 	priming   bool // the root's servers are being asked for
+	hints     bool // the root's configured servers only tell who serves it
 	primed    bool // Prime was called
 	needPrime bool
 	nextPrime Time
@@ -85,6 +87,12 @@ func (e *Engine) SetConfig(now Time, cfg *Config) {
 		if old := e.zones[z.Name]; old == nil || z.Forward {
 			e.zones[z.Name] = z // root/forward/ZONE goes before servers/ZONE
 		}
+	}
+	e.hints = false
+	if z := e.zones[dnsname.Root]; z != nil && !z.Forward && !cfg.ForwardOnly {
+		// Priming brings addresses, not ports: a root on another port is
+		// somebody's own and stays as it is configured.
+		e.hints = !slices.ContainsFunc(z.Servers, func(s netip.AddrPort) bool { return s.Port() != dns.Port && s.Port() != 0 })
 	}
 }
 
@@ -230,16 +238,8 @@ func (e *Engine) Abandon(ticket uint64) {
 // engine does so again by itself when that is past its time.
 func (e *Engine) Prime(now Time) {
 	e.now = now
-	z := e.zones[dnsname.Root]
-	if e.priming || z == nil || z.Forward || e.cfg.ForwardOnly {
+	if e.priming || !e.hints {
 		return
-	}
-	for _, s := range z.Servers {
-		// Priming brings addresses, not ports: a root on another port is
-		// somebody's own and stays as it is configured.
-		if s.Port() != dns.Port && s.Port() != 0 {
-			return
-		}
 	}
 	e.primed, e.nextPrime = true, now+primeEvery
 	if t := e.cfg.Priming; t != nil && !t.take(now, primeEvery) {

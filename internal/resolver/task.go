@@ -471,7 +471,7 @@ func (t *task) findCut() {
 	for p := n; ; p = dnsname.Parent(p) {
 		if z := e.zones[dnsname.Name(p)]; z != nil {
 			// the root's servers are hints once it is known who serves it
-			primed := p[0] == 0 && !z.Forward && !e.cfg.ForwardOnly && t.mode != modePrime &&
+			primed := p[0] == 0 && e.hints && t.mode != modePrime &&
 				e.cache.Get(&e.entry, KindDelegation, 0, p) && e.entry.Expires > now && len(e.entry.Proof) > 0
 			if primed {
 				t.useEntry(p)
