@@ -582,7 +582,7 @@ func (p *parser) setNegative(e *Engine, w *response, g *group) {
 	}
 	w.soa = true
 	minimum := binary.BigEndian.Uint32(data[len(data)-4:])
-	w.negTTL = max(min(g.ttl, minimum, DefaultMaxNegativeTTL), e.cfg.MinTTL)
+	w.negTTL = e.ttl(min(g.ttl, minimum, DefaultMaxNegativeTTL))
 }
 
 // referral finds the NS RRset of a zone cut that lies below zone and at or

@@ -177,7 +177,8 @@ type Entry struct {
 // case. An implementation may forget anything at any time.
 type Cache interface {
 	// Get finds an entry, expired ones too as long as they are there: serving
-	// stale data (RFC 8767) is the engine's decision.
+	// stale data (RFC 8767) is the engine's decision. What e points to is valid
+	// until the next call.
 	Get(e *Entry, kind Kind, t dns.Type, name []byte) bool
 	// Put stores e under name, its Kind and its Type, replacing what was there.
 	Put(name []byte, e *Entry)

@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"encoding/binary"
+	"math"
 
 	"bulkhead/internal/dns"
 	"bulkhead/internal/dnsname"
@@ -330,25 +331,37 @@ func (e *Engine) staleFor(name []byte, t dns.Type) bool {
 	*a = Answer{RRs: a.RRs[:0], Sec: Secure, Stale: true, EDE: true, Code: dns.EDEStaleAnswer}
 	e.outBuf = e.outBuf[:0]
 	limit := e.now.Seconds() - int64(e.cfg.ServeStale)
-	ok := func() bool { return e.entry.Expires > limit && (e.entry.Sec != Bogus) }
 	cur := name
 	for aliases := 0; aliases <= e.limits.Aliases; aliases++ {
-		f := foundNothing
-		owner := cur
-		typ := t
-		switch {
-		case e.cache.Get(&e.entry, KindRRset, t, cur) && ok():
-			f = foundRRset
-			if len(e.entry.Records) == 0 {
-				f = foundNoData
+		// What was learnt last counts: a name that has become an alias, or is
+		// gone, has not its old address back.
+		f, kind, owner, typ := foundNothing, KindRRset, cur, t
+		learnt := int64(math.MinInt64)
+		consider := func(k Kind, as dns.Type, what found) {
+			if !e.cache.Get(&e.entry, k, as, cur) || e.entry.Expires <= limit || e.entry.Sec == Bogus {
+				return
 			}
-		case t != dns.TypeCNAME && e.cache.Get(&e.entry, KindRRset, dns.TypeCNAME, cur) && ok() && len(e.entry.Records) > 0:
-			f, typ = foundCNAME, dns.TypeCNAME
-		case e.cache.Get(&e.entry, KindNXDomain, 0, cur) && ok():
-			f = foundNXDomain
-			a.Code = dns.EDEStaleNXDomain
-		default:
+			if k == KindRRset && len(e.entry.Records) == 0 {
+				if what == foundCNAME {
+					return
+				}
+				what = foundNoData
+			}
+			if at := e.entry.Expires - int64(e.entry.TTL); at > learnt {
+				f, kind, typ, learnt = what, k, as, at
+			}
+		}
+		consider(KindRRset, t, foundRRset)
+		if t != dns.TypeCNAME {
+			consider(KindRRset, dns.TypeCNAME, foundCNAME)
+		}
+		consider(KindNXDomain, 0, foundNXDomain)
+		if f == foundNothing || !e.cache.Get(&e.entry, kind, typ, cur) {
 			return false
+		}
+		if f == foundNXDomain {
+			typ = t
+			a.Code = dns.EDEStaleNXDomain
 		}
 		if e.entry.Sec.Open() && e.covers(cur) {
 			return false
@@ -360,12 +373,28 @@ func (e *Engine) staleFor(name []byte, t dns.Type) bool {
 			if a.RRs[i].TTL == 0 {
 				a.RRs[i].TTL = e.cfg.staleTTL()
 			}
+			if !signedAt(&a.RRs[i], uint32(e.now.Seconds())) {
+				a.Sec = min(a.Sec, Insecure) // RFC 4035, section 3.2.3: no AD
+			}
 		}
 		if f != foundCNAME {
 			return true
 		}
 		if cur, _ = e.follow(a, f, cur, owner); cur == nil {
 			return false
+		}
+	}
+	return false
+}
+
+// signedAt reports whether a signature of s is in time still, in seconds since
+// 1970 modulo 2^32.
+func signedAt(s *RRset, now uint32) bool {
+	for sig, rest, ok := s.Sigs.Next(); ok; sig, rest, ok = rest.Next() {
+		// RFC 4034, sections 3.1 and 3.1.5: behind type, algorithm, labels and
+		// the original TTL; compared as RFC 1982 asks
+		if len(sig) >= 12 && int32(binary.BigEndian.Uint32(sig[8:])-now) >= 0 {
+			return true
 		}
 	}
 	return false

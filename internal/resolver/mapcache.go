@@ -4,7 +4,12 @@ import "bulkhead/internal/dns"
 
 // MapCache is the plainest Cache: it forgets nothing and has no bound. It is
 // the model that tests and the simulator compare with.
-type MapCache struct{ m map[mapKey]Entry }
+//
+// Like the true one it has one place for what Get gives.
+type MapCache struct {
+	m   map[mapKey]Entry
+	got Entry
+}
 
 type mapKey struct {
 	kind Kind
@@ -19,7 +24,10 @@ func NewMapCache() *MapCache { return &MapCache{m: make(map[mapKey]Entry)} }
 func (c *MapCache) Get(e *Entry, kind Kind, t dns.Type, name []byte) bool {
 	v, ok := c.m[mapKey{kind, t, string(name)}]
 	if ok {
-		*e = v
+		v.Records = append(c.got.Records[:0], v.Records...)
+		v.Sigs = append(c.got.Sigs[:0], v.Sigs...)
+		v.Proof = append(c.got.Proof[:0], v.Proof...)
+		*e, c.got = v, v
 	}
 	return ok
 }

@@ -1211,6 +1211,10 @@ func (e *Engine) storeMessage(m *Message, c class, final []byte, negTTL uint32, 
 	if !soa || negTTL == 0 || len(proof) > maxSetBytes {
 		return // RFC 2308, section 5: without SOA not to be cached
 	}
+	negTTL = m.absenceTTL(negTTL)
+	if negTTL == 0 {
+		return
+	}
 	e.entry = Entry{Kind: KindRRset, Type: m.QType, Rank: RankAuthAuthority, Sec: sec, TTL: negTTL,
 		Expires: e.now.Seconds() + int64(negTTL), Proof: proof}
 	switch c {
@@ -1220,6 +1224,19 @@ func (e *Engine) storeMessage(m *Message, c class, final []byte, negTTL uint32, 
 		e.entry.Kind, e.entry.Type = KindNXDomain, 0
 		e.cache.Put(final, &e.entry)
 	}
+}
+
+// absenceTTL is how long a negative answer may be kept: at most ttl, and no
+// longer than each record that proves it, which validation has shortened to
+// what is left of its signature (RFC 4035, section 5.3.3).
+func (m *Message) absenceTTL(ttl uint32) uint32 {
+	for i := range m.Authority {
+		switch s := &m.Authority[i]; s.Type {
+		case dns.TypeSOA, dns.TypeNSEC, dns.TypeNSEC3:
+			ttl = min(ttl, s.TTL)
+		}
+	}
+	return ttl
 }
 
 // wildcard reports whether an RRset was expanded from a wildcard: its
@@ -1338,27 +1355,34 @@ func (t *task) shorten() bool {
 	return true
 }
 
-// mark gives the cached RRsets of a message their status.
+// mark gives the cached RRsets of a message their status, and what validation
+// has left of their time.
 func (e *Engine) mark(m *Message, sec Security) {
 	for i := range m.Answer {
 		s := &m.Answer[i]
 		if e.cache.Get(&e.entry, KindRRset, s.Type, s.Owner) && e.entry.Sec == Unchecked {
-			e.remark(s.Owner, sec)
+			e.remark(s.Owner, sec, s.TTL)
 		}
 	}
 	if len(m.Answer) == 0 {
 		switch {
 		case m.RCode == dns.RCodeNXDomain && e.cache.Get(&e.entry, KindNXDomain, 0, m.QName):
-			e.remark(m.QName, sec)
+			e.remark(m.QName, sec, m.absenceTTL(e.entry.TTL))
 		case e.cache.Get(&e.entry, KindRRset, m.QType, m.QName) && len(e.entry.Records) == 0:
-			e.remark(m.QName, sec)
+			e.remark(m.QName, sec, m.absenceTTL(e.entry.TTL))
 		}
 	}
 }
 
-// remark stores e.entry again with another status.
-func (e *Engine) remark(owner []byte, sec Security) {
+// remark stores e.entry again with another status, for ttl seconds from now at
+// most.
+func (e *Engine) remark(owner []byte, sec Security, ttl uint32) {
 	c := e.entry
+	if over := c.Expires - e.now.Seconds() - int64(ttl); over > 0 {
+		over = min(over, int64(c.TTL))
+		c.Expires -= over
+		c.TTL -= uint32(over)
+	}
 	e.pack = append(append(append(e.pack[:0], c.Records...), c.Sigs...), c.Proof...)
 	a, b := len(c.Records), len(c.Records)+len(c.Sigs)
 	c.Records, c.Sigs, c.Proof = Packed(e.pack[:a]), Packed(e.pack[a:b]), e.pack[b:]

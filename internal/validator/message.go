@@ -306,7 +306,8 @@ func (r *run) answer(s *resolver.RRset, zone *link) (dnssec.Status, dnssec.Reaso
 		Alg: d.Alg, Inception: d.Inception, Expiration: d.Expiration}
 	if d.Status == dnssec.Secure && d.Wildcard {
 		st.What = "signature of a wildcard"
-		den, _ := r.denial(r.m.Authority, zone)
+		den, ttl := r.denial(r.m.Authority, zone)
+		d.TTL = min(d.TTL, ttl) // with the proof that goes with it
 		if p := den.Wildcard(set.Name.Lower(), int(d.Labels), r.b); p.Status != dnssec.Secure {
 			d.Status, d.Reason = p.Status, p.Reason
 			if d.Status == dnssec.Bogus && (d.Reason == dnssec.ReasonNoDenial || d.Reason == dnssec.ReasonBadDenial) {
