@@ -31,6 +31,7 @@ type File[T any] struct {
 	cur     atomic.Pointer[Version[T]]
 	checked atomic.Int64
 	mu      sync.Mutex
+	broken  id // what the last fault was reported of
 	seen    id
 	loading bool
 }
@@ -71,10 +72,17 @@ func (f *File[T]) Current() *Version[T] {
 // Broken says that reading the mapped bytes failed: somebody wrote into the
 // file instead of replacing it. It will be loaded anew.
 func (f *File[T]) Broken() {
-	f.report(f.name + " changed under the server; replace it by renaming only")
+	var st syscall.Stat_t
+	syscall.Stat(f.name, &st)
+	now := id{uint64(st.Dev), st.Ino, st.Size, st.Mtim.Nano()}
 	f.mu.Lock()
-	f.seen = id{}
+	if f.broken == now { // once for each file, not for each question
+		f.mu.Unlock()
+		return
+	}
+	f.broken, f.seen = now, id{}
 	f.mu.Unlock()
+	f.report(f.name + " changed under the server; replace it by renaming only")
 	f.checked.Store(0)
 }
 

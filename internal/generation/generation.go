@@ -48,6 +48,7 @@ type Store struct {
 	cur      atomic.Pointer[files]
 	checked  atomic.Int64 // monotonic nanoseconds of the last look
 	mu       sync.Mutex   // of loading
+	broken   fileID       // what the last fault was reported of
 	seen     fileID       // data.cdb that was looked at last, served or not
 	building bool
 	rmu      sync.Mutex
@@ -125,10 +126,15 @@ func (r *Reader) Release() { r.pin.Store(nil) }
 // overwrites data.cdb in place instead of renaming a new one. The generation
 // is given up for what is there now.
 func (s *Store) Broken() {
-	s.report("data.cdb changed under the server; replace it by renaming only")
+	now := identify(func(st *syscall.Stat_t) error { return syscall.Stat(DataFile, st) })
 	s.mu.Lock()
-	s.seen = fileID{}
+	if s.broken == now { // once for each file, not for each question
+		s.mu.Unlock()
+		return
+	}
+	s.broken, s.seen = now, fileID{}
 	s.mu.Unlock()
+	s.report("data.cdb changed under the server; replace it by renaming only")
 	s.checked.Store(0)
 }
 

@@ -100,13 +100,22 @@ func Run(spec Spec) error {
 	return prog.Fatal("unable to receive", socks.Run(func() listen.Handler { return s.handler(newProgram()) }))
 }
 
+// flushPatience is how long the log may keep the process from ending: nobody
+// may read it any more.
+const flushPatience = time.Second
+
 // flushAtEnd writes what the log still holds when the process is told to end,
 // and lets it end by the same signal.
 func (s *Server) flushAtEnd() {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGTERM, syscall.SIGINT)
 	sig := (<-c).(syscall.Signal)
-	s.Log.Flush()
+	flushed := make(chan struct{})
+	go func() { s.Log.Flush(); close(flushed) }()
+	select {
+	case <-flushed:
+	case <-time.After(flushPatience):
+	}
 	signal.Reset(sig)
 	syscall.Kill(syscall.Getpid(), sig)
 }
@@ -239,7 +248,15 @@ func (h *handler) fault(batch []listen.Packet) {
 	if !ok {
 		panic(x)
 	}
+	// Whoever reports what has happened writes to the log, after these lines.
+	if !h.s.quiet {
+		h.log.End(h.lines)
+		h.lines = nil
+	}
 	f.Fault(x)
+	if !h.s.quiet {
+		h.lines = h.log.Begin()
+	}
 	p := &batch[h.next]
 	peer := content.Peer{Addr: p.From.Addr, Port: p.From.Port}
 	q := &h.q[0] // looking ahead may have come upon it: each is parsed again

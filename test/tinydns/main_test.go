@@ -79,7 +79,7 @@ func start(t testing.TB, program, ip, root string, env ...string) *server {
 	w.Close()
 	s.log = bufio.NewReaderSize(r, 1<<16)
 	t.Cleanup(func() { s.cmd.Process.Kill(); s.cmd.Wait(); r.Close() })
-	if l := s.line(t); l != "starting tinydns" {
+	if l := s.line(t); l != "starting "+filepath.Base(program) {
 		t.Fatalf("%s: %s", program, l)
 	}
 	return s

@@ -491,3 +491,63 @@ func TestTerm(t *testing.T) {
 		t.Errorf("ended with %v", s.cmd.ProcessState)
 	}
 }
+
+// TestWrittenInPlace: data that somebody writes into instead of renaming new
+// data over them cost answers while they are damaged, and nothing else. The log,
+// which the thread that meets the fault has in its hands then, gets one line of
+// it, the next good file counts, and TERM ends the server.
+func TestWrittenInPlace(t *testing.T) {
+	testbin.NeedRoot(t)
+	bin := testbin.Dir(t, "tinydns", "tinydns-data", "rbldns", "rbldns-data")
+	for _, c := range []struct{ program, data, name, ip string }{
+		{"tinydns", ".z.test:192.0.2.1:a\n+www.z.test:10.0.0.1\n", "www.z.test", "127.0.0.59"},
+		{"rbldns", ":127.0.0.2:listed $\n10.0.0.1\n", "1.0.0.10.z.test", "127.0.0.60"},
+	} {
+		root := tempRoot(t)
+		write := func() {
+			os.WriteFile(filepath.Join(root, "data"), []byte(c.data), 0o644)
+			cmd := exec.Command(bin + "/" + c.program + "-data")
+			cmd.Dir = root
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%s-data: %v %s", c.program, err, out)
+			}
+		}
+		write()
+		s := start(t, bin+"/"+c.program, c.ip, root, "BASE=z.test", "GOMAXPROCS=1")
+		var log bytes.Buffer
+		read := make(chan struct{})
+		go func() { io.Copy(&log, s.log); close(read) }()
+		rcode := func() dns.RCode {
+			return dns.RCode(ask(t, c.ip+":53", makeQuery(c.name, dns.TypeA, false, 7))[3] & 15)
+		}
+		if r := rcode(); r != dns.RCodeSuccess {
+			t.Fatalf("%s: rcode %d at first", c.program, r)
+		}
+		if err := os.Truncate(filepath.Join(root, "data.cdb"), 0); err != nil {
+			t.Fatal(err)
+		}
+		for range 5 {
+			if r := rcode(); r != dns.RCodeServFail {
+				t.Errorf("%s: rcode %d from a file of no bytes", c.program, r)
+			}
+		}
+		write()
+		good := false
+		for end := time.Now().Add(10 * time.Second); !good && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+			good = rcode() == dns.RCodeSuccess
+		}
+		if !good {
+			t.Errorf("%s: a good file does not count", c.program)
+		}
+		s.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-read:
+		case <-time.After(20 * time.Second):
+			s.cmd.Process.Kill()
+			t.Fatalf("%s: TERM does not end it", c.program)
+		}
+		if n := strings.Count(log.String(), "changed under the server"); n != 1 {
+			t.Errorf("%s: %d lines of it in the log:\n%s", c.program, n, log.String())
+		}
+	}
+}
