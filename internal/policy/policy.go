@@ -58,7 +58,8 @@ type pending struct {
 
 const (
 	followAlias uint8 = iota // keep holds the alias, the second answer what it leads to
-	followA                  // keep holds the answer without AAAA
+	followA                  // keep holds the answer without AAAA, the second one A
+	followTargetA            // the same, but keep leads to another name by a policy's alias: the second answer has its A
 )
 
 // Note hears of what decided the answer of an explained question: "policy" and
@@ -211,7 +212,7 @@ func (l *Layer) Done(q *resolver.Question, a *resolver.Answer) {
 			return
 		}
 	}
-	l.sixtyFour(q, a)
+	l.sixtyFour(q, a, followA)
 }
 
 // match finds the rule for an answer: the name it is about, and how many RRsets
@@ -374,6 +375,18 @@ func (l *Layer) apply(q *resolver.Question, a *resolver.Answer, r *rpz.Rule, nam
 			l.follow(q, &out, target, maxStops)
 			return
 		}
+		if q.Type == dns.TypeAAAA && len(l.cfg.DNS64) > 0 && out.RCode == 0 && len(out.RRs) == at && !(q.CD && q.DO) {
+			// DNS64 of what the policy has put there
+			made := out
+			for _, rec := range r.Records {
+				if rec.Type == dns.TypeA {
+					made.RRs = addRecord(made.RRs, name, rec)
+				}
+			}
+			if sixtyFour, ok := l.synthesise(&made, synthTTL); ok {
+				out.RRs = sixtyFour.RRs
+			}
+		}
 	}
 	l.next.Done(q, &out)
 }
@@ -458,24 +471,52 @@ func (l *Layer) second(p *pending, a *resolver.Answer) {
 	case followAlias:
 		out.RCode = a.RCode
 		out.RRs = append(out.RRs, a.RRs...)
+		out.AD, out.Sec = false, min(out.Sec, resolver.Insecure)
 		if a.RCode == dns.RCodeServFail {
 			out = *a
-		}
-		if a.Stopped && p.stops > 0 {
+		} else if a.Stopped && p.stops > 0 {
 			l.follow(&p.q, &out, lastName(&p.q, &out), p.stops-1)
+			return
+		} else if out.RCode == dns.RCodeSuccess {
+			l.sixtyFour(&p.q, &out, followTargetA)
 			return
 		}
 	case followA:
-		if made, ok := l.synthesise(a, p.ttl); ok {
-			out = made
-			if p.q.Trace && l.note != nil {
-				l.note("dns64", "", "there is no AAAA: made from A (RFC 6147)")
+		// what the addresses are made of is subject to policy as they are
+		asked := p.q
+		asked.Type = dns.TypeA
+		if r, name, at := l.match(&asked, a); r != nil && r.Action != rpz.PassThru && !(r.Action == rpz.TCPOnly && p.q.TCP) {
+			l.apply(&p.q, a, r, name, at)
+			return
+		}
+		out = l.made(p, a, nil)
+	case followTargetA:
+		var chain []resolver.RRset
+		for i := range p.keep.RRs {
+			if s := &p.keep.RRs[i]; s.Section == wire.Answer {
+				chain = append(chain, *s)
 			}
 		}
+		out = l.made(p, a, chain)
 	}
-	out.AD = false
-	out.Sec = min(out.Sec, resolver.Insecure)
 	l.next.Done(&p.q, &out)
+}
+
+// made gives what DNS64 makes of the A records of a, behind an alias chain that
+// led there; what there was if it makes nothing.
+func (l *Layer) made(p *pending, a *resolver.Answer, chain []resolver.RRset) resolver.Answer {
+	out, ok := l.synthesise(a, p.ttl)
+	if !ok {
+		return p.keep
+	}
+	if p.q.Trace && l.note != nil {
+		l.note("dns64", "", "there is no AAAA: made from A (RFC 6147)")
+	}
+	out.RRs = append(chain, out.RRs...)
+	if chain != nil {
+		out.EDE, out.Code, out.Text = p.keep.EDE, p.keep.Code, p.keep.Text
+	}
+	return out
 }
 
 // reverse is DNS64 for PTR: the name that stands for an address within a
@@ -493,8 +534,9 @@ func (l *Layer) reverse(q *resolver.Question, name dnsname.Name) (dnsname.Name, 
 }
 
 // sixtyFour passes an answer on, or asks for A when it lacks AAAA (RFC 6147,
-// section 5.1).
-func (l *Layer) sixtyFour(q *resolver.Question, a *resolver.Answer) {
+// section 5.1): followA, of the name that was asked for, or followTargetA, of
+// the one where the answer leads.
+func (l *Layer) sixtyFour(q *resolver.Question, a *resolver.Answer, kind uint8) {
 	if len(l.cfg.DNS64) == 0 || q.Type != dns.TypeAAAA || q.CD && q.DO || a.Drop {
 		// section 3, with CD and DO the client validates and wants the truth
 		l.next.Done(q, a)
@@ -539,7 +581,11 @@ func (l *Layer) sixtyFour(q *resolver.Question, a *resolver.Answer) {
 	case a.RCode == dns.RCodeSuccess, a.RCode == dns.RCodeServFail && !bogus(a):
 		// section 5.1.2: other errors count as an empty answer; but what is
 		// bogus stays so (section 5.5)
-		l.ask(q, followA, a, dnsname.Name(q.Name), dns.TypeA, ttl)
+		name := dnsname.Name(q.Name)
+		if kind == followTargetA {
+			name = lastName(q, a)
+		}
+		l.ask(q, kind, a, name, dns.TypeA, ttl)
 	default:
 		l.next.Done(q, a)
 	}

@@ -136,7 +136,7 @@ func TestDNS64(t *testing.T) {
 		expect(t, n, "cn.example. AAAA", "NOERROR; cn.example. CNAME www.example.; www.example. AAAA 64:ff9b::c000:201", nil)
 		expect(t, n, "www.example. AAAA", "NOERROR; www.example. AAAA 64:ff9b::c000:201", nil)
 		expect(t, n, "www.example. AAAA", "NOERROR", func(q *resolver.Question) { q.CD = true })
-		expect(t, n, "nothing.example. AAAA", "NOERROR", nil)
+		expect(t, n, "nothing.example. AAAA", "NOERROR AD", nil) // nothing is made
 		expect(t, n, "nx.example. AAAA", "NXDOMAIN AD", nil)
 		expect(t, n, "mapped.plain. AAAA", "NOERROR; mapped.plain. AAAA 64:ff9b::c000:206", nil)
 		expect(t, n, "mix.plain. AAAA", "NOERROR; mix.plain. AAAA 2001:db8::7", nil)
@@ -150,6 +150,31 @@ func TestDNS64(t *testing.T) {
 // TestIPv4Only: nobody is asked for the names by which clients find the prefix
 // (RFC 8880), though the root here delegates in-addr.arpa; without DNS64 they
 // are names as any other.
+// TestDNS64AndPolicy: addresses that policy forbids are not made into others,
+// and what policy puts into an answer, or lets through, has its AAAA as well.
+func TestDNS64AndPolicy(t *testing.T) {
+	prefixes := []dns64.Prefix{dns64.WellKnown}
+	blocked := network(t, &Config{DNS64: prefixes, Zones: []*rpz.Zone{zone(t, "p.", "32.1.2.0.192.rpz-ip CNAME .",
+		"32.5.2.0.192.rpz-ip A 192.0.2.200", "32.2.2.0.192.rpz-ip CNAME rpz-tcp-only.", "local.plain A 192.0.2.77")}})
+	through := network(t, &Config{DNS64: prefixes, Zones: []*rpz.Zone{zone(t, "p.", "cn.example CNAME rpz-passthru.", "www.example CNAME .",
+		"walled.example CNAME www.plain.", "x.example CNAME *.garden.example.")}})
+	for range 2 {
+		expect(t, blocked, "www.example. A", "NXDOMAIN", nil)
+		expect(t, blocked, "www.example. AAAA", "NXDOMAIN", nil)
+		expect(t, blocked, "cn.example. AAAA", "NXDOMAIN; cn.example. CNAME www.example.", nil)
+		expect(t, blocked, "www.plain. AAAA", "NOERROR; www.plain. AAAA 64:ff9b::c000:2c8", nil)
+		expect(t, blocked, "local.plain. AAAA", "NOERROR; local.plain. AAAA 64:ff9b::c000:24d", nil)
+		expect(t, blocked, "local.plain. AAAA", "NOERROR", func(q *resolver.Question) { q.CD, q.DO = true, true })
+		expect(t, blocked, "walled.example. AAAA", "tc", nil)
+		expect(t, blocked, "walled.example. AAAA", "NOERROR; walled.example. AAAA 64:ff9b::c000:202", func(q *resolver.Question) { q.TCP = true })
+		expect(t, blocked, "two.plain. AAAA", "NOERROR; two.plain. AAAA 2001:db8::6", nil)
+		expect(t, through, "www.example. AAAA", "NXDOMAIN", nil)
+		expect(t, through, "cn.example. AAAA", "NOERROR; cn.example. CNAME www.example.; www.example. AAAA 64:ff9b::c000:201", nil)
+		expect(t, through, "walled.example. AAAA", "NOERROR; walled.example. CNAME www.plain.; www.plain. AAAA 64:ff9b::c000:205", nil)
+		expect(t, through, "x.example. AAAA", "NOERROR; x.example. CNAME x.example.garden.example.; x.example.garden.example. AAAA 64:ff9b::c000:203", nil)
+	}
+}
+
 func TestIPv4Only(t *testing.T) {
 	local := func(c *resolver.Config) { c.LocalZones = true }
 	n := network(t, &Config{DNS64: []dns64.Prefix{dns64.WellKnown}}, local)
