@@ -161,8 +161,7 @@ func (w *worker) release(q *query) {
 	w.free = append(w.free, q.place)
 }
 
-// clientTable counts what each client prefix has at work and how fast it asks.
-// An IPv4 client is an address, an IPv6 client a /56, what one household gets
+// clientTable counts what each client prefix has at work. An IPv4 client is an address, an IPv6 client a /56, what one household gets
 // (RFC 6177).
 type clientTable struct {
 	m      map[netip.Prefix]*clientState
@@ -171,9 +170,6 @@ type clientTable struct {
 
 type clientState struct {
 	active int32
-	tokens float64 // questions it may ask at once
-	last   resolver.Time
-	told   resolver.Time // when the limit was logged last, 0 never
 }
 
 // maxClients bounds the table: an IPv6 client has 2^72 prefixes to play with,
@@ -210,7 +206,7 @@ func (t *clientTable) get(a netip.Addr) *clientState {
 				return nil
 			}
 		}
-		c = &clientState{tokens: -1}
+		c = new(clientState)
 		t.m[p] = c
 	}
 	return c
@@ -226,31 +222,4 @@ func (t *clientTable) sweep() {
 			delete(t.m, p)
 		}
 	}
-}
-
-// mayAsk is a token bucket: rate questions a second, a second's worth at once.
-func (w *worker) mayAsk(a netip.Addr) bool {
-	rate := w.s.set.RateLimit
-	if rate == 0 {
-		return true
-	}
-	c := w.clients.get(a)
-	if c == nil {
-		return false
-	}
-	if c.tokens < 0 {
-		c.tokens = float64(rate)
-	} else {
-		c.tokens = min(float64(rate), c.tokens+float64(w.now-c.last)*float64(rate)/float64(resolver.Second))
-	}
-	c.last = w.now
-	if c.tokens < 1 {
-		if c.told == 0 || w.now-c.told >= resolver.Second {
-			c.told = w.now // a line a second, whatever the flood
-			w.log.Limit(a, "questions a second")
-		}
-		return false
-	}
-	c.tokens--
-	return true
 }

@@ -68,6 +68,7 @@ type Server struct {
 	policies policyWatch
 
 	claims atomic.Pointer[claims] // of the configuration
+	rates  rateTable
 	moved  moving
 
 	reloading sync.Mutex

@@ -321,7 +321,7 @@ func (w *worker) stream(i int32, msg []byte) bool {
 		return false
 	}
 	if !w.mayAsk(from.Addr()) {
-		return false
+		return true // no answer, as over UDP; the connection has done nothing wrong
 	}
 	var small [dns.MinUDP]byte
 	if qname == nil {
