@@ -10,6 +10,7 @@
 package axfrdns
 
 import (
+	"bulkhead/internal/dns"
 	"encoding/binary"
 	"os"
 	"runtime"
@@ -58,7 +59,7 @@ func fromEnv() (s settings, err error) {
 	s.Silent = env.IsOn("SILENT")
 	s.ECS = env.IsOn("ECS")
 	if v := os.Getenv("NSID"); v != "" {
-		s.NSID = []byte(v)
+		s.NSID = []byte(v[:min(len(v), dns.MaxNSID)])
 	}
 	switch v := os.Getenv("COOKIE"); v {
 	case "0":

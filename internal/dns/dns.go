@@ -221,5 +221,6 @@ const (
 	MaxMessage  = 65535 // TCP's length prefix, RFC 1035, section 4.2.2
 	MinUDP      = 512   // what every client takes, RFC 1035, section 4.2.1
 	EDNSUDPSize = 1232  // what we send and announce: IPv6 minimum MTU 1280 less headers, DNS flag day 2020
+	MaxNSID     = 128   // bytes of a server's name that are sent, lest it crowd out answers
 	Port        = 53    // RFC 1035, section 4.2
 )

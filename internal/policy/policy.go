@@ -57,9 +57,9 @@ type pending struct {
 }
 
 const (
-	followAlias uint8 = iota // keep holds the alias, the second answer what it leads to
-	followA                  // keep holds the answer without AAAA, the second one A
-	followTargetA            // the same, but keep leads to another name by a policy's alias: the second answer has its A
+	followAlias   uint8 = iota // keep holds the alias, the second answer what it leads to
+	followA                    // keep holds the answer without AAAA, the second one A
+	followTargetA              // the same, but keep leads to another name by a policy's alias: the second answer has its A
 )
 
 // Note hears of what decided the answer of an explained question: "policy" and

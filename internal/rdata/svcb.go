@@ -74,6 +74,12 @@ func parseParams(dst []byte, l *lexer) ([]byte, error) {
 			return dst, fail("unknown key", word)
 		}
 		v, ok := paramValue(key, value, has)
+		if int(key) < len(keyNames) && string(word) != keyNames[key] {
+			// RFC 9460, section 2.1: keyNNNNN takes the value's wire form,
+			// whatever key it is
+			v, ok = unescape(nil, value)
+			ok = ok && checkParam(key, v)
+		}
 		if !ok {
 			return dst, fail("bad value of "+string(appendKey(nil, key)), value)
 		}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"bulkhead/internal/cache"
@@ -68,6 +69,31 @@ func claimsOf(c *resolver.Config) claims {
 		out.anchors = keyIDs(v.Config().Anchors)
 	}
 	return out
+}
+
+// left names the file by which a zone that had servers would lose all of them: a
+// slip of the pen, since who wants to be rid of a zone removes its file. The root
+// must not lose its file either.
+func (a claims) left(c *resolver.Config) (file string, ok bool) {
+	root, now := false, claimsOf(c).zones
+	for _, z := range c.Zones {
+		root = root || z.Name == dnsname.Root
+		if len(z.Servers) > 0 || a.zones[z.Name] == nil || now[z.Name] != nil {
+			continue
+		}
+		dir, base := serversDir, "@"
+		if z.Forward {
+			dir = forwardDir
+		}
+		if z.Name != dnsname.Root {
+			base = strings.TrimSuffix(z.Name.Text(), ".")
+		}
+		return dir + "/" + base, true
+	}
+	if !root && a.zones[dnsname.Root] != nil {
+		return serversDir + "/@", true
+	}
+	return "", false
 }
 
 func keyIDs(anchors []dnssec.Anchor) map[dnsname.Name][]keyID {

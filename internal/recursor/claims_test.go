@@ -203,3 +203,34 @@ func TestForgetOld(t *testing.T) {
 		}
 	}
 }
+
+// TestLeft: a file without an address in it changes nothing; a zone may go.
+func TestLeft(t *testing.T) {
+	before := claiming(t, ".", "corp.", "b.")
+	for _, c := range []struct {
+		zones []string // with a server, or "name -" without, or "name forward"
+		want  string
+	}{
+		{[]string{".", "corp.", "b."}, ""},
+		{[]string{". @5", "b."}, ""},
+		{[]string{". -", "corp.", "b."}, "servers/@"},
+		{[]string{"corp.", "b."}, "servers/@"},
+		{[]string{".", "corp. -"}, "servers/corp"},
+		{[]string{".", "corp. -", "corp. forward"}, ""},
+		{[]string{".", "b. - forward"}, "forward/b"},
+		{[]string{".", "new. -"}, ""},
+	} {
+		cfg := &resolver.Config{}
+		for _, l := range c.zones {
+			f := strings.Fields(l)
+			z := resolver.Zone{Name: dnsname.Name(wireName(t, f[0])), Forward: strings.Contains(l, "forward")}
+			if !strings.Contains(l, "-") {
+				z.Servers = []netip.AddrPort{netip.MustParseAddrPort("192.0.2.5:53")}
+			}
+			cfg.Zones = append(cfg.Zones, z)
+		}
+		if got, ok := before.left(cfg); got != c.want || ok != (c.want != "") {
+			t.Errorf("%q: %q %v, want %q", c.zones, got, ok, c.want)
+		}
+	}
+}

@@ -347,6 +347,10 @@ func (s *Server) reload() {
 		warnUnchanged("reload: nothing changed", err)
 		return
 	}
+	if zone, ok := s.claims.Load().left(cfg); ok {
+		warnUnchanged("reload: nothing changed", prog.Fatal("no address of a server in "+zone, nil))
+		return
+	}
 	if err := s.usePolicy(); err != nil {
 		warnUnchanged("policy not changed", err)
 	}

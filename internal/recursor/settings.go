@@ -67,16 +67,13 @@ func readSettings() (s settings, err error) {
 	s.CacheSize = min(max(n, cache.MinSize), cache.MaxSize)
 	s.HideTTL = env.IsOn("HIDETTL")
 	s.NSID = os.Getenv("NSID")
-	s.NSID = s.NSID[:min(len(s.NSID), maxNSID)]
+	s.NSID = s.NSID[:min(len(s.NSID), dns.MaxNSID)]
 	if s.RateLimit, err = env.Uint("RATELIMIT", 0, 1e9); err != nil {
 		return s, err
 	}
 	s.Persist, err = env.Default("CACHEDUMP")
 	return s, err
 }
-
-// maxNSID keeps the server's name from crowding out answers, in bytes.
-const maxNSID = 128
 
 // DefaultStaleTTL and DefaultStaleWait: RFC 8767, sections 4 and 5.
 const (

@@ -70,6 +70,9 @@ var ipv4Only = map[string]struct {
 }
 
 const (
+	// RFC 9462, section 4: who has no designated resolvers says NODATA, to
+	// _dns.resolver.arpa above all
+	resolverArpa  = "\x08resolver\x04arpa\x00"
 	labelIPv4Only = "\x08ipv4only\x04arpa\x00"
 
 	localhost  = "\x09localhost\x00"
@@ -141,7 +144,7 @@ func (e *Engine) special(name []byte, t dns.Type, a *Answer) bool {
 		if t == dns.TypeDS && len(zone) == len(name) {
 			return false // it stands in the parent's zone: who validates needs its word
 		}
-		if len(zone) < len(name) {
+		if len(zone) < len(name) && string(zone) != resolverArpa {
 			a.RCode = dns.RCodeNXDomain
 		}
 		soa := append(e.pack[:0], zone...)

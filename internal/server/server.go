@@ -128,7 +128,7 @@ func config() (c content.Config, err error) {
 	c.Silent = env.IsOn("SILENT")
 	c.ECS = env.IsOn("ECS")
 	if v := os.Getenv("NSID"); v != "" {
-		c.NSID = []byte(v)
+		c.NSID = []byte(v[:min(len(v), dns.MaxNSID)])
 	}
 	switch v := os.Getenv("COOKIE"); v {
 	case "0":

@@ -75,6 +75,12 @@ func Lint(r io.Reader) ([]Finding, error) {
 			if IsNameError(err) {
 				err = Reason("label over 63 or name over 255 bytes")
 			}
+			if len(line) > 0 && line[0] == ':' && len(p.f[1]) > 0 && (p.f[1][0] < '0' || p.f[1][0] > '9') {
+				// 1.05 takes any other word for the number 0
+				if _, known := dns.ParseType(string(p.f[1])); !known {
+					err = Reason("unknown type " + string(p.f[1]))
+				}
+			}
 			l.say("does not compile: " + err.Error())
 			return nil
 		}

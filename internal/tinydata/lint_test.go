@@ -22,6 +22,7 @@ func TestLint(t *testing.T) {
 		{"+y.example.test:192.0.2.1:60:4000000038af1379:ex\n", nil},
 		{"+*.w.example.test:192.0.2.1\nCl.example.test:any.w.example.test\nCm.example.test:out.side\nCe.example.test:w.example.test\n", nil},
 		{"?\n", []string{"5: does not compile: unrecognized leading character"}},
+		{":x.example.test:CAAA:nonsense\n:y.example.test::x\n:z.example.test:0:x\n", []string{"5: does not compile: unknown type CAAA", "6: does not compile: type 0 prohibited", "7: does not compile: type 0 prohibited"}},
 		{":x.example.test:CAA:nonsense\n", []string{"5: does not compile: bad CAA data: "}},
 		{"+y.example.test:\n", []string{"5: makes no record"}},
 		{"+y.example.test:1.2.3\n", []string{"5: makes no record"}},
