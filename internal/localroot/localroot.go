@@ -99,6 +99,9 @@ func Read(text []byte, file string, anchors []dnssec.Anchor, policy dnssec.Polic
 	z.Serial, z.Expire = binary.BigEndian.Uint32(data[len(data)-20:]), binary.BigEndian.Uint32(data[len(data)-8:])
 	for k, s := range sets {
 		fresh := s.until == 0 || int32(s.until-now) > 0
+		if s.until != 0 && fresh {
+			s.TTL = min(s.TTL, s.until-now) // RFC 4035, section 5.3.3
+		}
 		switch {
 		case k.t == dns.TypeNSEC && len(s.Sigs) > 0 && fresh:
 			z.NSEC = append(z.NSEC, s.RRset)
@@ -130,7 +133,7 @@ func Read(text []byte, file string, anchors []dnssec.Anchor, policy dnssec.Polic
 						Rank: resolver.RankAuthAuthority, TTL: nsec.TTL, Proof: proof}})
 				}
 			}
-		case (k.t == dns.TypeDS || k.t == dns.TypeDNSKEY && k.name == dnsname.Root) && fresh:
+		case (k.t == dns.TypeDS || k.name == dnsname.Root) && len(s.Records) > 0 && fresh:
 			z.Entries = append(z.Entries, Entry{k.name, resolver.Entry{Kind: resolver.KindRRset, Type: k.t,
 				Rank: resolver.RankAuthAnswer, TTL: s.TTL, Records: s.Records, Sigs: s.Sigs}})
 		}

@@ -62,6 +62,9 @@ func (w *worker) takeRoot(z *localroot.Zone, v *validator.Validator) {
 	for i := range z.Entries {
 		e := z.Entries[i].Entry
 		e.Expires = secs + int64(min(e.TTL, 86400))
+		if e.Kind == resolver.KindRRset {
+			e.Sec = resolver.Secure // the digest of the zone is signed, and holds (RFC 8976)
+		}
 		w.store.Put([]byte(z.Entries[i].Name), &e)
 	}
 	v.Preload(dnsname.Root, append([]resolver.RRset{z.SOA}, z.NSEC...), w.now)

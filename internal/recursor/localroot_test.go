@@ -135,6 +135,14 @@ func TestLocalRootInside(t *testing.T) {
 		rootServer.Process.Kill()
 		rootServer.Wait()
 		expect(log, "www.signed. NOERROR AD", "nx.signed. NXDOMAIN AD", "www.plain. NOERROR", "no.such.tld. NXDOMAIN AD")
+		for _, q := range []struct {
+			name string
+			t    dns.Type
+		}{{".", dns.TypeNS}, {".", dns.TypeSOA}, {".", dns.TypeDNSKEY}, {".", dns.TypeZONEMD}, {".", dns.TypeA}, {"signed.", dns.TypeDS}, {"plain.", dns.TypeDS}} {
+			if got := askPeer("127.2.0.3", q.name, q.t); got != "NOERROR AD" {
+				t.Errorf("%s %s: %s\n%s", q.name, q.t, got, log())
+			}
+		}
 	})
 	rootServer = daemon("nsdroot", "127.1.0.1", rootConf)
 	await("root again", serves("127.1.0.1", "."))
