@@ -223,6 +223,9 @@ type Message struct {
 	// and NSEC3 RRsets, and of a referral NS and DS.
 	Answer    []RRset
 	Authority []RRset
+	// Absence is the status of what is said not to be there, which may be
+	// another than that of the aliases that lead to it. Validate sets it.
+	Absence Security
 }
 
 // Verdict is a validator's judgement.

@@ -1215,6 +1215,9 @@ func (e *Engine) storeMessage(m *Message, c class, final []byte, negTTL uint32, 
 	if negTTL == 0 {
 		return
 	}
+	if m.Absence != Unchecked {
+		sec = m.Absence
+	}
 	e.entry = Entry{Kind: KindRRset, Type: m.QType, Rank: RankAuthAuthority, Sec: sec, TTL: negTTL,
 		Expires: e.now.Seconds() + int64(negTTL), Proof: proof}
 	switch c {

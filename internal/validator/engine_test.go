@@ -206,3 +206,21 @@ func TestNegativeAnchorGone(t *testing.T) {
 	expect("all are taken away", "www.future.example.", dns.RCodeServFail, false)
 	expect("all are taken away", "ent.signed.example.", 0, true)
 }
+
+// TestAbsenceBehindAlias: what is proven not to be at the end of an alias is as
+// well known as if it had been asked for directly, though the alias is insecure.
+func TestAbsenceBehindAlias(t *testing.T) {
+	tree := signedtree.New(testNow)
+	tree.Add("oo.", signedtree.Options{Algorithm: dnssec.ECDSAP256SHA256, NSEC3: &dnssec.NSEC3Params{OptOut: true}},
+		"*.wc CNAME www", "www A 192.0.2.1")
+	root := tree.Add(".", signedtree.Options{Algorithm: dnssec.ECDSAP256SHA256}, "oo NS x")
+	n := newNetwork(tree, root)
+	for _, c := range []struct {
+		name string
+		ad   bool
+	}{{"z.wc.oo.", false}, {"www.oo.", true}, {"z.wc.oo.", false}} {
+		if a := n.Ask(c.name, dns.TypeMX, nil); a.RCode != 0 || a.AD != c.ad {
+			t.Errorf("%s MX: %v AD %v, want %v; %s", c.name, a.RCode, a.AD, c.ad, a.Text)
+		}
+	}
+}

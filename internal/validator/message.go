@@ -244,6 +244,7 @@ func (r *run) message() (res result, wait bool) {
 				status, why = dnssec.Insecure, l.reason
 			}
 		}
+		m.Absence = security(status)
 		res.add(status, why, cur, m.QType)
 	} else if alias && !final && res.status == dnssec.Secure && len(m.Answer) > 0 {
 		// Beside an alias there may stand what the zone says of the place where
