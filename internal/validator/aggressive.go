@@ -158,15 +158,21 @@ func narrow(hash, next dnssec.Hash) bool {
 	return false
 }
 
+// insert puts e at place i. If there is no room it takes the place of that of
+// its neighbours which expires first: the order stays, and a zone with more
+// records than there is room for is remembered where it was asked about last.
 func insert(list []aggSet, i int, found bool, e aggSet) []aggSet {
-	if found {
+	switch {
+	case found:
 		list[i] = e
-		return list
+	case len(list) < maxAggRecords:
+		return slices.Insert(list, i, e)
+	case i == len(list) || i > 0 && list[i-1].expires <= list[i].expires:
+		list[i-1] = e
+	default:
+		list[i] = e
 	}
-	if len(list) >= maxAggRecords {
-		return list
-	}
-	return slices.Insert(list, i, e)
+	return list
 }
 
 func (z *aggZone) find(name dnsname.Name) (int, bool) {

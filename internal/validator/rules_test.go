@@ -3,6 +3,7 @@ package validator
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"testing"
 
 	"bulkhead/internal/dns"
@@ -282,5 +283,39 @@ func TestMessage(t *testing.T) {
 	w.validate(parse(a.Wire(1, n, dns.TypeA), n, dns.TypeA))
 	if l := w.v.links[signedtree.Name("c.x.")]; l == nil || l.kind != linkBogus {
 		t.Errorf("a wildcard's CNAME at a cut: link %+v", l)
+	}
+}
+
+// TestLearnWhenFull: a zone with more records than there is room for goes on to
+// be learnt about, in order, and what expires first makes room.
+func TestLearnWhenFull(t *testing.T) {
+	x := signedtree.Name("x.")
+	var a aggressive
+	name := func(i int) string { return fmt.Sprintf("n%05d.x.", i) }
+	for i := range maxAggRecords {
+		a.learn(x, nsec(name(2*i), name(2*i+1)), testNow, 300)
+	}
+	later := int64(testNow + 1000)
+	for _, i := range []int{1, 999, 2 * maxAggRecords, 3001} {
+		a.learn(x, nsec(name(i), "z.x."), later, 300)
+		z := a.zones[x]
+		if p, found := z.find(signedtree.Name(name(i))); !found || z.nsec[p].expires <= later {
+			t.Errorf("%s was not learnt", name(i))
+		}
+		if len(z.nsec) != maxAggRecords || !slices.IsSortedFunc(z.nsec, func(a, b aggSet) int { return dnsname.Compare(a.owner, b.owner) }) {
+			t.Errorf("after %s: %d records, or not in order", name(i), len(z.nsec))
+		}
+	}
+	for i := range 50 { // neighbours of a fresh one go first
+		a.learn(x, nsec(name(3000+2*i+1), "z.x."), later, 300)
+	}
+	fresh := 0
+	for i := range a.zones[x].nsec {
+		if a.zones[x].nsec[i].expires > later {
+			fresh++
+		}
+	}
+	if fresh != 53 { // 3001 was there already
+		t.Errorf("%d fresh records, want all 53", fresh)
 	}
 }
