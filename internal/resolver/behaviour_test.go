@@ -560,3 +560,41 @@ func TestFresh(t *testing.T) {
 		t.Errorf("answer %+v, %d packets", a, sent)
 	}
 }
+
+// TestBothFamilies: of more addresses than are tried neither family fills all
+// places, in whatever order a referral has them.
+func TestBothFamilies(t *testing.T) {
+	for _, c := range []struct{ four, six, want4, want6 int }{
+		{20, 20, 8, 8}, {3, 20, 3, 13}, {20, 3, 13, 3}, {4, 4, 4, 4}, {0, 20, 0, 16}, {20, 0, 16, 0},
+	} {
+		for _, sixFirst := range []bool{true, false} {
+			f := newFake(t, func(cfg *Config) { cfg.IPv4, cfg.IPv6 = true, true })
+			tk := f.e.newTask(f.e.newRoot(1, []byte("\x01a\x00"), dns.TypeA, false), nil, modeClient, []byte("\x01a\x00"), dns.TypeA)
+			names := AppendPacked(nil, []byte("\x02ns\x01a\x00"))
+			var four, six []byte
+			for i := range c.four {
+				four = append(four, 0, 4, 192, 88, 100, byte(i+1))
+			}
+			for i := range c.six {
+				six = append(append(six, 0, 16), netip.MustParseAddr("2001:500::").AsSlice()...)
+				six[len(six)-1] = byte(i + 1)
+			}
+			glue := append(append([]byte(nil), four...), six...)
+			if sixFirst {
+				glue = append(append([]byte(nil), six...), four...)
+			}
+			tk.delegation(names, glue, false)
+			got4, got6 := 0, 0
+			for _, a := range tk.addrs {
+				if a.Addr().Is4() {
+					got4++
+				} else {
+					got6++
+				}
+			}
+			if got4 != c.want4 || got6 != c.want6 {
+				t.Errorf("of %d and %d, IPv6 first %v: %d and %d, want %d and %d", c.four, c.six, sixFirst, got4, got6, c.want4, c.want6)
+			}
+		}
+	}
+}

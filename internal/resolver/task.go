@@ -546,8 +546,18 @@ func (t *task) delegation(names Packed, glue []byte, log bool) {
 		}
 		t.ns = append(t.ns, nsName{name: n})
 	}
+	// Where there are too many addresses neither family may fill all places:
+	// one of the two may not work from here.
+	var n, most [2]int // IPv4, IPv6
 	for k, a, rest, ok := Glue(glue); ok; k, a, rest, ok = Glue(rest) {
-		if k < len(t.ns) && len(t.addrs) < maxServers && e.mayAsk(a) {
+		if k < len(t.ns) && e.mayAsk(a) {
+			n[b2u(a.Is6())]++
+		}
+	}
+	most = [2]int{max(maxServers/2, maxServers-n[1]), max(maxServers/2, maxServers-n[0])}
+	for k, a, rest, ok := Glue(glue); ok; k, a, rest, ok = Glue(rest) {
+		if f := b2u(a.Is6()); k < len(t.ns) && len(t.addrs) < maxServers && most[f] > 0 && e.mayAsk(a) {
+			most[f]--
 			t.ns[k].known = true
 			t.addrs = append(t.addrs, netip.AddrPortFrom(a, dns.Port))
 		}
