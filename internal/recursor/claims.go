@@ -21,8 +21,8 @@ import (
 // the cache knows of these names counts no more: somebody else said it, most of
 // all that there is no such name, which holds for hours; or a stolen key did.
 type claims struct {
-	// zones have servers of their own in root/servers or root/forward: these,
-	// in order.
+	// zones have servers of their own in root/servers or root/forward, these in
+	// order, or are answered without asking anybody.
 	zones map[dnsname.Name][]netip.AddrPort
 	// anchors are the keys of each trust anchor, in order.
 	anchors map[dnsname.Name][]keyID
@@ -50,6 +50,9 @@ func (z nameSet) has(name []byte) bool {
 	}
 }
 
+// ourselves stands for the servers of a zone that is answered here (LOCALZONES).
+var ourselves = []netip.AddrPort{netip.AddrPortFrom(netip.IPv6Unspecified(), 0)}
+
 func claimsOf(c *resolver.Config) claims {
 	out := claims{zones: make(map[dnsname.Name][]netip.AddrPort, len(c.Zones))}
 	for _, z := range c.Zones {
@@ -63,6 +66,13 @@ func claimsOf(c *resolver.Config) claims {
 		slices.SortFunc(servers, netip.AddrPort.Compare)
 		if servers = slices.Compact(servers); len(servers) > 0 {
 			out.zones[z.Name] = servers[:min(len(servers), 255)]
+		}
+	}
+	if c.LocalZones {
+		for _, n := range resolver.LocalZones() {
+			if out.zones[n] == nil {
+				out.zones[n] = ourselves
+			}
 		}
 	}
 	if v, ok := c.Validator.(*validator.Validator); ok {

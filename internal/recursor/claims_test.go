@@ -102,6 +102,17 @@ func TestClaims(t *testing.T) {
 	if got := claiming(t, ". 38696 20326", "corp.").append(nil); string(got) != want {
 		t.Errorf("the label is %x, want %x", got, want)
 	}
+	// LOCALZONES is a claim, too
+	off := claimsOf(&resolver.Config{})
+	on := claimsOf(&resolver.Config{LocalZones: true})
+	gone, _ := off.changed(on)
+	back, _ := on.changed(parseClaims(off.append(nil)))
+	same, _ := on.changed(parseClaims(on.append(nil)))
+	for n, want := range map[string]bool{"x.home.arpa.": true, "a.localhost.": true, "1.10.in-addr.arpa.": true, "example.": false, "arpa.": false} {
+		if w := wireName(t, n); gone.has(w) != want || back.has(w) != want || same.has(w) {
+			t.Errorf("LOCALZONES on and off: %s: %v %v, and %v when nothing changes", n, gone.has(w), back.has(w), same.has(w))
+		}
+	}
 	// a label is read as far as it goes
 	b := claiming(t, "corp.", "b. 1 2").append(nil)
 	for i := range b {

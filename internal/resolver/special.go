@@ -50,6 +50,16 @@ var emptyZones = func() map[string]bool {
 	return m
 }()
 
+// LocalZones are the zones that are answered without asking anybody, if
+// Config.LocalZones says so: the empty ones and localhost.
+func LocalZones() []dnsname.Name {
+	names := []dnsname.Name{localhost}
+	for z := range emptyZones {
+		names = append(names, dnsname.Name(z))
+	}
+	return names
+}
+
 func itoa(i int) string {
 	if i < 10 {
 		return string(rune('0' + i))
