@@ -21,6 +21,7 @@ type nameWatch struct {
 	mu      sync.Mutex
 	checked time.Time
 	stamp   unix.Stat_t
+	watched map[int]bool // descriptors of the watches
 }
 
 const nameEvents = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF | unix.IN_ONLYDIR
@@ -77,12 +78,27 @@ func (s *Server) loadNames() {
 		unix.InotifyAddWatch(n.fd, "ip", nameEvents)
 	}
 	l, _ := access.Load(os.DirFS("ip"))
-	if n.fd >= 0 {
-		for _, d := range l.Dirs {
-			unix.InotifyAddWatch(n.fd, "ip/"+d, nameEvents)
-		}
+	// A folder below is read once more if it was not watched then: what came in
+	// between would be missed.
+	for tries := 0; n.fd >= 0 && n.watch(l.Dirs) && tries < 10; tries++ {
+		l, _ = access.Load(os.DirFS("ip"))
 	}
 	s.allowed.Store(l)
+}
+
+// watch watches these folders below ip and reports whether one was not before.
+func (n *nameWatch) watch(dirs []string) (fresh bool) {
+	old := n.watched
+	n.watched = make(map[int]bool, len(dirs))
+	for _, d := range dirs {
+		wd, err := unix.InotifyAddWatch(n.fd, "ip/"+d, nameEvents)
+		if err != nil {
+			continue // gone again: there is an event for that
+		}
+		n.watched[wd] = true
+		fresh = fresh || !old[wd]
+	}
+	return fresh
 }
 
 // settleNames waits until no other thread is in the middle of a change: a client

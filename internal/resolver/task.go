@@ -1252,11 +1252,16 @@ func (m *Message) absenceTTL(ttl uint32) uint32 {
 	return ttl
 }
 
-// wildcard reports whether an RRset was expanded from a wildcard: its
-// signature has fewer labels than its owner (RFC 4035, section 5.3.4).
+// wildcard reports whether an RRset was expanded from a wildcard: a signature
+// has fewer labels than its owner (RFC 4035, section 5.3.4). One of several may
+// be junk.
 func wildcard(s *RRset) bool {
-	sig, _, ok := s.Sigs.Next()
-	return ok && len(sig) > 3 && int(sig[3]) < dnsname.Labels(s.Owner)
+	for sig, rest, ok := s.Sigs.Next(); ok; sig, rest, ok = rest.Next() {
+		if len(sig) > 3 && int(sig[3]) < dnsname.Labels(s.Owner) {
+			return true
+		}
+	}
+	return false
 }
 
 // put stores one RRset, unless better is there (RFC 2181, section 5.4.1).
