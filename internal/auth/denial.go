@@ -209,6 +209,7 @@ func (a *Answerer) nsec3Params(s *zindex.Struct) bool {
 	if len(d) < 5 || d[0] != 1 || len(d) < 5+int(d[4]) {
 		return false
 	}
+	h.gen = 0 // what is there now is nobody's; generations begin with 1
 	h.iterations = int(binary.BigEndian.Uint16(d[2:]))
 	h.salt = append(h.salt[:0], d[5:5+int(d[4])]...)
 	if h.iterations > maxIterations {

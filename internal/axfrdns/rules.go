@@ -50,6 +50,7 @@ type ruleSet struct {
 type rulesID struct {
 	dev, ino    uint64
 	size, mtime int64
+	ctime       int64 // chmod and chown may be what a file was waiting for
 	missing     bool
 }
 
@@ -141,7 +142,7 @@ func identifyRules(stat func(*unix.Stat_t) error) rulesID {
 	if stat(&st) != nil {
 		return rulesID{missing: true}
 	}
-	return rulesID{dev: uint64(st.Dev), ino: st.Ino, size: st.Size, mtime: st.Mtim.Nano()}
+	return rulesID{dev: uint64(st.Dev), ino: st.Ino, size: st.Size, mtime: st.Mtim.Nano(), ctime: st.Ctim.Nano()}
 }
 
 // current gives the rules of now.

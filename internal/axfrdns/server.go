@@ -95,13 +95,13 @@ func serve(box sandbox.Decl) error {
 		sig := make(chan os.Signal, 1)
 		signal.Notify(sig, syscall.SIGTERM)
 		<-sig
-		s.log.Flush()
+		s.log.Last()
 		running.Stop(grace)
 	}()
 	if err := running.Wait(); err != nil {
 		return prog.Fatal("unable to serve", err)
 	}
-	s.log.Flush()
+	s.log.Last()
 	return nil
 }
 

@@ -5,8 +5,10 @@
 package follow
 
 import (
+	"errors"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -46,6 +48,11 @@ type id struct {
 	dev, ino uint64
 	size     int64
 	mtime    int64
+	ctime    int64 // chmod and chown may be what a file was waiting for
+}
+
+func identify(st *syscall.Stat_t) id {
+	return id{uint64(st.Dev), st.Ino, st.Size, st.Mtim.Nano(), st.Ctim.Nano()}
 }
 
 // New follows name in the current folder. load gets the mapped bytes, which
@@ -74,7 +81,7 @@ func (f *File[T]) Current() *Version[T] {
 func (f *File[T]) Broken() {
 	var st syscall.Stat_t
 	syscall.Stat(f.name, &st)
-	now := id{uint64(st.Dev), st.Ino, st.Size, st.Mtim.Nano()}
+	now := identify(&st)
 	f.mu.Lock()
 	if f.broken == now { // once for each file, not for each question
 		f.mu.Unlock()
@@ -95,7 +102,7 @@ func (f *File[T]) check(first bool) {
 	if f.loading || syscall.Stat(f.name, &st) != nil {
 		return // a file that is gone leaves what was served
 	}
-	now := id{uint64(st.Dev), st.Ino, st.Size, st.Mtim.Nano()}
+	now := identify(&st)
 	if now == f.seen {
 		return
 	}
@@ -113,6 +120,9 @@ func (f *File[T]) check(first bool) {
 	}()
 }
 
+// errChanged is what a fault while loading means.
+var errChanged = errors.New("changed while it was read")
+
 func (f *File[T]) open() {
 	if err := f.replace(); err != nil {
 		f.report("unable to read " + f.name + ": " + errtext.Of(err))
@@ -122,7 +132,14 @@ func (f *File[T]) open() {
 	time.AfterFunc(time.Second, runtime.GC)
 }
 
-func (f *File[T]) replace() error {
+func (f *File[T]) replace() (err error) {
+	// whoever writes into the file meanwhile must not end the process
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = errChanged
+		}
+	}()
 	file, err := os.Open(f.name)
 	if err != nil {
 		return err

@@ -38,6 +38,9 @@ const (
 // An idle one looks before it answers.
 const checkEvery = 10 * time.Millisecond
 
+// retryEvery is how often a file is tried again that could not be opened.
+const retryEvery = time.Second
+
 // smallFile is the size in bytes up to which a missing index is made on the
 // spot: about a millisecond's work.
 const smallFile = 256 << 10
@@ -50,6 +53,8 @@ type Store struct {
 	mu       sync.Mutex   // of loading
 	broken   fileID       // what the last fault was reported of
 	seen     fileID       // data.cdb that was looked at last, served or not
+	failed   fileID       // data.cdb that could not be opened or mapped
+	retry    int64        // when to try it again, as Now
 	building bool
 	rmu      sync.Mutex
 	readers  []*Reader
@@ -65,6 +70,7 @@ type fileID struct {
 	dev, ino uint64
 	size     int64
 	mtime    int64
+	ctime    int64 // chmod and chown may be what a file was waiting for
 	missing  bool
 }
 
@@ -143,7 +149,7 @@ func identify(f func(*syscall.Stat_t) error) fileID {
 	if f(&st) != nil {
 		return fileID{missing: true}
 	}
-	return fileID{uint64(st.Dev), st.Ino, st.Size, st.Mtim.Nano(), false}
+	return fileID{uint64(st.Dev), st.Ino, st.Size, st.Mtim.Nano(), st.Ctim.Nano(), false}
 }
 
 // check looks whether data.cdb is another file than before and loads it then.
@@ -153,7 +159,7 @@ func (s *Store) check(first bool) {
 	}
 	defer s.mu.Unlock()
 	id := identify(func(st *syscall.Stat_t) error { return syscall.Stat(DataFile, st) })
-	if id == s.seen || s.building {
+	if id == s.seen || s.building || id == s.failed && Now() < s.retry {
 		return
 	}
 	s.seen = id
@@ -164,7 +170,14 @@ func (s *Store) check(first bool) {
 		return
 	}
 	if err := s.load(); err != nil {
-		s.report("unable to read data.cdb: " + reason(err))
+		told := id == s.failed
+		var no syscall.Errno
+		if errors.As(err, &no) { // as when descriptors have run out: it may pass
+			s.seen, s.failed, s.retry = fileID{}, id, Now()+int64(retryEvery)
+		}
+		if !told {
+			s.report("unable to read data.cdb: " + reason(err))
+		}
 	}
 }
 
@@ -180,7 +193,14 @@ func reason(err error) string {
 }
 
 // load maps the files and publishes a generation, or starts making the index.
-func (s *Store) load() error {
+func (s *Store) load() (err error) {
+	// whoever writes into the files meanwhile must not end the process
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = zindex.ErrFormat
+		}
+	}()
 	f, err := os.Open(DataFile)
 	if err != nil {
 		return err

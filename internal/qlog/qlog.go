@@ -141,6 +141,17 @@ func (w *Writer) Flush() (any bool) {
 	return any
 }
 
+// Last flushes before the process ends, but waits a second at most: nobody may
+// read the log any more.
+func (w *Writer) Last() {
+	flushed := make(chan struct{})
+	go func() { w.Flush(); close(flushed) }()
+	select {
+	case <-flushed:
+	case <-time.After(time.Second):
+	}
+}
+
 // Print writes a line of another kind, in order with the rest.
 func (w *Writer) Print(line string) {
 	w.Flush()

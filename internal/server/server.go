@@ -100,22 +100,13 @@ func Run(spec Spec) error {
 	return prog.Fatal("unable to receive", socks.Run(func() listen.Handler { return s.handler(newProgram()) }))
 }
 
-// flushPatience is how long the log may keep the process from ending: nobody
-// may read it any more.
-const flushPatience = time.Second
-
 // flushAtEnd writes what the log still holds when the process is told to end,
 // and lets it end by the same signal.
 func (s *Server) flushAtEnd() {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, syscall.SIGTERM, syscall.SIGINT)
 	sig := (<-c).(syscall.Signal)
-	flushed := make(chan struct{})
-	go func() { s.Log.Flush(); close(flushed) }()
-	select {
-	case <-flushed:
-	case <-time.After(flushPatience):
-	}
+	s.Log.Last()
 	signal.Reset(sig)
 	syscall.Kill(syscall.Getpid(), sig)
 }

@@ -97,12 +97,16 @@ func (a *aggressive) learn(zone dnsname.Name, s *resolver.RRset, now int64, ttl 
 			a.zone(zone).soa = e
 		}
 	case dns.TypeNSEC:
-		if n, ok := dnssec.ParseNSEC(e.owner, e.data, zone); !ok || n.Next == "\x01\x00"+e.owner && !atCut(n.Types) {
+		n, ok := dnssec.ParseNSEC(e.owner, e.data, zone)
+		if !ok || n.Next == "\x01\x00"+e.owner && !atCut(n.Types) {
 			return
 		}
 		z := a.zone(zone)
 		i, found := z.find(e.owner)
-		z.nsec = insert(z.nsec, i, found, e)
+		z.nsec, i = insert(z.nsec, i, found, e)
+		z.nsec = overtake(z.nsec, i, func(o *aggSet) bool {
+			return dnsname.Compare(n.Next, e.owner) > 0 && dnsname.Compare(o.owner, n.Next) >= 0
+		})
 	case dns.TypeNSEC3:
 		n, ok := dnssec.ParseNSEC3(e.owner, e.data, zone)
 		if !ok || n.Iterations > dnssec.MaxNSEC3Iterations || narrow(n.Hash, n.Next) && !atCut(n.Types) {
@@ -110,16 +114,23 @@ func (a *aggressive) learn(zone dnsname.Name, s *resolver.RRset, now int64, ttl 
 		}
 		e.hash = n.Hash
 		z := a.zone(zone)
-		if n.OptOut() && len(z.nsec3) >= maxAggRecords/2 {
-			return // the rest of the room is for what says more
-		}
 		if len(z.nsec3) > 0 {
 			if o, _ := dnssec.ParseNSEC3(z.nsec3[0].owner, z.nsec3[0].data, zone); o.Iterations != n.Iterations || !bytes.Equal(o.Salt, n.Salt) {
 				z.nsec3 = nil // the zone has a new chain
 			}
 		}
 		i, found := z.find3(e.hash)
-		z.nsec3 = insert(z.nsec3, i, found, e)
+		if n.OptOut() && !found && len(z.nsec3) >= maxAggRecords/2 {
+			// the rest of the room is for what says more
+			if i = neighbour(z.nsec3, i); z.nsec3[i].expires > now {
+				return
+			}
+			found = true
+		}
+		z.nsec3, i = insert(z.nsec3, i, found, e)
+		z.nsec3 = overtake(z.nsec3, i, func(o *aggSet) bool {
+			return bytes.Compare(n.Next[:], n.Hash[:]) > 0 && bytes.Compare(o.hash[:], n.Next[:]) >= 0
+		})
 	}
 }
 
@@ -132,7 +143,7 @@ func (a *aggressive) learnWildcard(zone dnsname.Name, s *resolver.RRset, labels 
 	z := a.zone(zone)
 	k := wildKey{dnsname.Skip(owner, dnsname.Labels(owner)-labels), s.Type}
 	if _, ok := z.wild[k]; !ok && len(z.wild) >= maxAggRecords {
-		return
+		clear(z.wild) // what is still asked for comes back
 	}
 	if z.wild == nil {
 		z.wild = map[wildKey]aggSet{}
@@ -158,21 +169,38 @@ func narrow(hash, next dnssec.Hash) bool {
 	return false
 }
 
-// insert puts e at place i. If there is no room it takes the place of that of
-// its neighbours which expires first: the order stays, and a zone with more
-// records than there is room for is remembered where it was asked about last.
-func insert(list []aggSet, i int, found bool, e aggSet) []aggSet {
-	switch {
-	case found:
-		list[i] = e
-	case len(list) < maxAggRecords:
-		return slices.Insert(list, i, e)
-	case i == len(list) || i > 0 && list[i-1].expires <= list[i].expires:
-		list[i-1] = e
-	default:
-		list[i] = e
+// overtake deletes the records behind place i that its span says are not there
+// any more: old ones of a zone that has changed. beyond reports whether a record
+// lies at the span's end or behind it; a span that wraps around has no end.
+func overtake(list []aggSet, i int, beyond func(*aggSet) bool) []aggSet {
+	j := i + 1
+	for j < len(list) && !beyond(&list[j]) {
+		j++
 	}
-	return list
+	return slices.Delete(list, i+1, j)
+}
+
+// insert puts e at place i and gives the place. If there is no room it takes
+// the place of that of its neighbours which expires first: the order stays, and
+// a zone with more records than there is room for is remembered where it was
+// asked about last.
+func insert(list []aggSet, i int, found bool, e aggSet) ([]aggSet, int) {
+	if !found && len(list) < maxAggRecords {
+		return slices.Insert(list, i, e), i
+	}
+	if !found {
+		i = neighbour(list, i)
+	}
+	list[i] = e
+	return list, i
+}
+
+// neighbour gives the place beside i, before or behind, of what expires first.
+func neighbour(list []aggSet, i int) int {
+	if i == len(list) || i > 0 && list[i-1].expires <= list[i].expires {
+		return i - 1
+	}
+	return i
 }
 
 func (z *aggZone) find(name dnsname.Name) (int, bool) {

@@ -55,7 +55,7 @@ func TestLearn(t *testing.T) {
 		{"a next name outside the zone", func(learn func(*resolver.RRset)) { learn(nsec("a.x.", "b.y.")) }, 0, 0},
 		{"more than there is room for", func(learn func(*resolver.RRset)) {
 			for i := range maxAggRecords + 10 {
-				learn(nsec(fmt.Sprint("n", i, ".x."), "z.x."))
+				learn(nsec(fmt.Sprintf("n%05d.x.", i), fmt.Sprintf("n%05d0.x.", i)))
 			}
 		}, 2000, 0},
 		// RFC 9276, section 3.2
@@ -292,12 +292,13 @@ func TestLearnWhenFull(t *testing.T) {
 	x := signedtree.Name("x.")
 	var a aggressive
 	name := func(i int) string { return fmt.Sprintf("n%05d.x.", i) }
+	next := func(i int) string { return fmt.Sprintf("n%05d0.x.", i) } // sorts right behind
 	for i := range maxAggRecords {
-		a.learn(x, nsec(name(2*i), name(2*i+1)), testNow, 300)
+		a.learn(x, nsec(name(2*i), next(2*i)), testNow, 300)
 	}
 	later := int64(testNow + 1000)
 	for _, i := range []int{1, 999, 2 * maxAggRecords, 3001} {
-		a.learn(x, nsec(name(i), "z.x."), later, 300)
+		a.learn(x, nsec(name(i), next(i)), later, 300)
 		z := a.zones[x]
 		if p, found := z.find(signedtree.Name(name(i))); !found || z.nsec[p].expires <= later {
 			t.Errorf("%s was not learnt", name(i))
@@ -307,7 +308,7 @@ func TestLearnWhenFull(t *testing.T) {
 		}
 	}
 	for i := range 50 { // neighbours of a fresh one go first
-		a.learn(x, nsec(name(3000+2*i+1), "z.x."), later, 300)
+		a.learn(x, nsec(name(3000+2*i+1), next(3000+2*i+1)), later, 300)
 	}
 	fresh := 0
 	for i := range a.zones[x].nsec {
@@ -318,4 +319,50 @@ func TestLearnWhenFull(t *testing.T) {
 	if fresh != 53 { // 3001 was there already
 		t.Errorf("%d fresh records, want all 53", fresh)
 	}
+}
+
+// TestOvertake: a record that spans over older ones takes their place: the zone
+// has changed, and an old one must not hide what is behind it.
+func TestOvertake(t *testing.T) {
+	x := signedtree.Name("x.")
+	var a aggressive
+	for _, n := range [][2]string{{"a.x.", "c.x."}, {"c.x.", "e.x."}, {"e.x.", "g.x."}, {"g.x.", "x."}} {
+		a.learn(x, nsec(n[0], n[1]), testNow, 300)
+	}
+	owners := func() (out string) {
+		for i := range a.zones[x].nsec {
+			out += a.zones[x].nsec[i].owner.Text() + " "
+		}
+		return out
+	}
+	a.learn(x, nsec("a.x.", "e.x."), testNow, 300)
+	if got := owners(); got != "a.x e.x g.x " && got != "a.x. e.x. g.x. " {
+		t.Errorf("after a to e: %s", got)
+	}
+	a.learn(x, nsec("e.x.", "x."), testNow, 300) // the last of the chain
+	if got := owners(); got != "a.x e.x " && got != "a.x. e.x. " {
+		t.Errorf("after e to the end: %s", got)
+	}
+	// opt-out records at half of the room: a new one takes the place of an expired one
+	for i := range maxAggRecords / 2 {
+		a.learn(x, nsec3(x, i, dnssec.NSEC3Params{OptOut: true}), testNow, 300)
+	}
+	n := len(a.zones[x].nsec3)
+	a.learn(x, nsec3(x, 5000, dnssec.NSEC3Params{OptOut: true}), testNow+1, 300)
+	if fresh := expireAfter(a.zones[x].nsec3, testNow+300); len(a.zones[x].nsec3) != n || fresh != 0 {
+		t.Errorf("%d opt-out records of %d, %d fresh, while none has expired", len(a.zones[x].nsec3), n, fresh)
+	}
+	a.learn(x, nsec3(x, 5000, dnssec.NSEC3Params{OptOut: true}), testNow+1000, 300)
+	if fresh := expireAfter(a.zones[x].nsec3, testNow+1000); len(a.zones[x].nsec3) != n || fresh != 1 {
+		t.Errorf("%d opt-out records of %d, %d fresh, want one", len(a.zones[x].nsec3), n, fresh)
+	}
+}
+
+func expireAfter(list []aggSet, at int64) (n int) {
+	for i := range list {
+		if list[i].expires > at {
+			n++
+		}
+	}
+	return n
 }
