@@ -25,7 +25,7 @@ type Config struct {
 }
 
 // Active reports whether there is anything to do.
-func (c *Config) Active() bool { return c != nil && (len(c.Zones) > 0 || len(c.DNS64) > 0) }
+func (c *Config) Active() bool { return len(c.Zones) > 0 || len(c.DNS64) > 0 }
 
 // maxPending bounds the questions that wait for a second one.
 const maxPending = 8192
@@ -69,6 +69,9 @@ type Note func(what string, zone dnsname.Name, why string)
 // New makes an engine with policy in front. note may be nil.
 func New(cfg *resolver.Config, pol *Config, cache resolver.Cache, net resolver.Net, front resolver.Front,
 	events resolver.Events, rng resolver.Rand, note Note) *Layer {
+	if pol == nil {
+		pol = &Config{}
+	}
 	l := &Layer{cfg: pol, cache: cache, next: front, pending: map[uint64]*pending{}, note: note}
 	l.Engine = resolver.New(l.stopping(cfg), cache, net, l, events, rng)
 	return l
@@ -84,11 +87,8 @@ func (l *Layer) SetConfig(now resolver.Time, cfg *resolver.Config) {
 // ipv4only.arpa if it makes AAAA.
 func (l *Layer) stopping(cfg *resolver.Config) *resolver.Config {
 	c := *cfg
-	c.DNS64 = l.cfg != nil && len(l.cfg.DNS64) > 0
+	c.DNS64 = len(l.cfg.DNS64) > 0
 	c.Stop = func(name []byte) bool {
-		if l.cfg == nil {
-			return false
-		}
 		for i, z := range l.cfg.Zones {
 			if r := z.QName(dnsname.Name(name)); r != nil {
 				return r.Action != rpz.PassThru && !l.later(i)
@@ -100,7 +100,12 @@ func (l *Layer) stopping(cfg *resolver.Config) *resolver.Config {
 }
 
 // SetPolicy replaces the policy.
-func (l *Layer) SetPolicy(pol *Config) { l.cfg = pol }
+func (l *Layer) SetPolicy(pol *Config) {
+	if pol == nil {
+		pol = &Config{}
+	}
+	l.cfg = pol
+}
 
 // Ask resolves a question, or answers it by policy.
 func (l *Layer) Ask(now resolver.Time, q *resolver.Question) {
@@ -110,7 +115,7 @@ func (l *Layer) Ask(now resolver.Time, q *resolver.Question) {
 		return
 	}
 	name := dnsname.Name(q.Name).Lower()
-	if r, i := l.before(q, name); r != nil && !l.later(i) && r.Action != rpz.PassThru {
+	if r, i := l.before(q, name); r != nil && !l.later(i) && !through(q, r) {
 		l.apply(q, &resolver.Answer{}, r, name, 0)
 	} else if target, ok := l.reverse(q, name); ok {
 		a := resolver.Answer{Sec: resolver.Insecure, RRs: []resolver.RRset{alias(name, target, synthTTL)}}
@@ -161,6 +166,12 @@ func (l *Layer) flush() {
 	l.queue = nil
 }
 
+// through reports whether a rule lets a question pass as if there was no
+// policy: PASSTHRU, and TCP-ONLY over TCP.
+func through(q *resolver.Question, r *rpz.Rule) bool {
+	return r.Action == rpz.PassThru || r.Action == rpz.TCPOnly && q.TCP
+}
+
 // before finds the first rule that the question alone decides, and the index of
 // its zone.
 func (l *Layer) before(q *resolver.Question, name dnsname.Name) (*rpz.Rule, int) {
@@ -190,17 +201,17 @@ func (l *Layer) later(i int) bool {
 
 // Done implements resolver.Front.
 func (l *Layer) Done(q *resolver.Question, a *resolver.Answer) {
-	if !l.cfg.Active() {
-		l.next.Done(q, a)
-		return
-	}
-	if p := l.pending[q.Ticket]; p != nil {
+	if p := l.pending[q.Ticket]; p != nil { // even if there is no policy any more
 		delete(l.pending, q.Ticket)
 		l.second(p, a)
 		return
 	}
+	if !l.cfg.Active() {
+		l.next.Done(q, a)
+		return
+	}
 	if len(l.cfg.Zones) > 0 {
-		if r, name, at := l.match(q, a); r != nil && r.Action != rpz.PassThru {
+		if r, name, at := l.match(q, a); r != nil && !through(q, r) {
 			l.apply(q, a, r, name, at)
 			return
 		} else if r != nil {
@@ -341,14 +352,6 @@ func (l *Layer) apply(q *resolver.Question, a *resolver.Answer, r *rpz.Rule, nam
 	case rpz.Drop:
 		out.Drop = true
 	case rpz.TCPOnly:
-		if q.TCP {
-			if len(a.RRs) == 0 && a.RCode == 0 && !a.AD && at == 0 {
-				l.Engine.Ask(l.now, q)
-				return
-			}
-			l.next.Done(q, a)
-			return
-		}
 		out.Truncate, out.EDE, out.RRs = true, false, nil
 	case rpz.Data:
 		out.Code = dns.EDEForgedAnswer
@@ -485,7 +488,7 @@ func (l *Layer) second(p *pending, a *resolver.Answer) {
 		// what the addresses are made of is subject to policy as they are
 		asked := p.q
 		asked.Type = dns.TypeA
-		if r, name, at := l.match(&asked, a); r != nil && r.Action != rpz.PassThru && !(r.Action == rpz.TCPOnly && p.q.TCP) {
+		if r, name, at := l.match(&asked, a); r != nil && !through(&p.q, r) {
 			l.apply(&p.q, a, r, name, at)
 			return
 		}

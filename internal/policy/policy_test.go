@@ -217,3 +217,39 @@ func TestNote(t *testing.T) {
 		noted = nil
 	}
 }
+
+// TestTCPOnlyOverTCP: over TCP such a rule is none, for empty answers too: they
+// are not asked for again, the engine is not entered from within itself.
+func TestTCPOnlyOverTCP(t *testing.T) {
+	n := network(t, &Config{DNS64: []dns64.Prefix{dns64.WellKnown}, Zones: []*rpz.Zone{zone(t, "p.", "localhost CNAME rpz-tcp-only.",
+		"*.plain CNAME rpz-tcp-only.", "*.example CNAME rpz-tcp-only.")}}, func(c *resolver.Config) { c.LocalZones = true })
+	tcp := func(q *resolver.Question) { q.TCP = true }
+	for range 2 {
+		for _, q := range []string{"localhost. MX", "www.plain. MX", "nothing.example. MX", "www.plain. A"} {
+			expect(t, n, q, "tc", nil)
+		}
+		expect(t, n, "localhost. MX", "NOERROR", tcp)
+		expect(t, n, "www.plain. MX", "NOERROR", tcp)
+		expect(t, n, "nothing.example. MX", "NOERROR AD", tcp)
+		expect(t, n, "www.plain. A", "NOERROR; www.plain. A 192.0.2.5", tcp)
+		expect(t, n, "www.plain. AAAA", "NOERROR; www.plain. AAAA 64:ff9b::c000:205", tcp)
+		expect(t, n, "cn.example. AAAA", "NOERROR; cn.example. CNAME www.example.; www.example. AAAA 64:ff9b::c000:201", tcp)
+	}
+}
+
+// TestPolicyGoes: the last rule goes while the second question of an answer is
+// out: the answer is whole all the same, and nothing is left behind.
+func TestPolicyGoes(t *testing.T) {
+	n := network(t, &Config{Zones: []*rpz.Zone{zone(t, "p.", "www.example CNAME www.plain.")}})
+	l := n.E.(*Layer)
+	n.Forge = func(z *signedtree.Zone, _ netip.Addr, name dnsname.Name, typ dns.Type, msg []byte) []byte {
+		if name == signedtree.Name("www.plain.") {
+			l.SetPolicy(nil)
+		}
+		return msg
+	}
+	expect(t, n, "www.example. A", "NOERROR; www.example. CNAME www.plain.; www.plain. A 192.0.2.5", nil)
+	if len(l.pending) != 0 {
+		t.Errorf("%d questions are left", len(l.pending))
+	}
+}

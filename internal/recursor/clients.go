@@ -45,6 +45,10 @@ type asked struct {
 	transfer bool
 }
 
+// maxGen keeps tickets of clients away from the marks of explanations and probes
+// (traceTicket, rollTicket), whatever the number of questions.
+const maxGen = 1<<30 - 1
+
 func ticketOf(place int32, gen uint32) uint64 { return uint64(gen)<<32 | uint64(uint32(place)) }
 
 // query gives the active question of a ticket.
@@ -82,7 +86,7 @@ func (w *worker) newQuery(from netip.AddrPort, tcp bool) *query {
 		w.queries = append(w.queries, &query{place: i})
 	}
 	q := w.queries[i]
-	q.gen++
+	q.gen = (q.gen + 1) & maxGen
 	q.active, q.tcp, q.panics, q.from = true, tcp, 0, from
 	if c.active++; c.active == 1 {
 		w.clients.asking++

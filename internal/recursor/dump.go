@@ -80,6 +80,8 @@ func (s *Server) load(l *Log, c *resolver.Config) {
 // dump writes the cache where the next start finds it, with write: publish.File,
 // or publish.Quick when the next start is waiting. Load tells a torn file.
 func (s *Server) dump(l *Log, write func(fn, tmp string, content func(w *bufio.Writer) error) error) {
+	s.dumping.Lock() // one at a time: they share the file that is renamed
+	defer s.dumping.Unlock()
 	if _, err := os.Stat(stateDir); err != nil {
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -407,6 +408,59 @@ func TestPipelining(t *testing.T) {
 	}
 	if ids[0] != 2 || ids[1] != 1 {
 		t.Errorf("answers in order %v, want the fast one first", ids)
+	}
+}
+
+// TestPipelineOfHits: a client may send thousands of questions that are answered
+// at once and read later; all of them are answered, also when it has nothing
+// more to say.
+func TestPipelineOfHits(t *testing.T) {
+	a := newAuthority(t)
+	defer a.close()
+	a.add("big.example.test. 300 IN TXT " + strings.Repeat(`"`+strings.Repeat("x", 200)+`" `, 4))
+	c := start(t, makeRoot(t, a))
+	c.ask("big.example.test.", dns.TypeTXT)
+	k, err := net.Dial("tcp", c.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	const questions = 20000 // more answers, 17 MB, than sockets and server hold
+	wrote := make(chan error, 1)
+	go func() {
+		m := new(dns.Msg)
+		m.SetQuestion("big.example.test.", dns.TypeTXT)
+		var out []byte
+		for i := range questions {
+			m.Id = uint16(i)
+			b, _ := m.Pack()
+			out = append(binary.BigEndian.AppendUint16(out, uint16(len(b))), b...)
+		}
+		_, err := k.Write(out)
+		k.(*net.TCPConn).CloseWrite()
+		wrote <- err
+	}()
+	c.waitLogs(" 16 big.example.test.\n", 2) // it has begun, and fills what there is to fill
+	time.Sleep(500 * time.Millisecond)
+	k.SetReadDeadline(time.Now().Add(8 * time.Second)) // less than an idle connection has
+	for i := range questions {
+		var l [2]byte
+		if _, err := readFull(k, l[:]); err != nil {
+			t.Fatalf("answer %d of %d: %v", i, questions, err)
+		}
+		b := make([]byte, binary.BigEndian.Uint16(l[:]))
+		if _, err := readFull(k, b); err != nil {
+			t.Fatalf("answer %d of %d: %v", i, questions, err)
+		}
+		if id := binary.BigEndian.Uint16(b); id != uint16(i) {
+			t.Fatalf("answer %d has ID %d", i, id)
+		}
+	}
+	if err := <-wrote; err != nil {
+		t.Error(err)
+	}
+	if n, err := k.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("after the last answer: %d bytes, %v; want the end", n, err)
 	}
 }
 

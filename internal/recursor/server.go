@@ -69,7 +69,9 @@ type Server struct {
 
 	claims atomic.Pointer[claims] // of the configuration
 	rates  rateTable
-	moved  moving
+
+	dumping sync.Mutex
+	moved   moving
 
 	reloading sync.Mutex
 }

@@ -190,8 +190,11 @@ func (s *tcpState) ready(w *worker, at watch, what uint32) {
 	if k.fd < 0 || k.gen&0xFFFFFF != at.gen {
 		return
 	}
-	if what&unix.EPOLLOUT != 0 && !w.flushConn(at.index) {
-		return
+	if what&unix.EPOLLOUT != 0 {
+		if !w.flushConn(at.index) {
+			return
+		}
+		w.later = append(w.later, at.index) // questions may be waiting for the room
 	}
 	if what&(unix.EPOLLIN|unix.EPOLLRDHUP) != 0 && !k.paused && !k.eof {
 		w.readConn(at.index)
@@ -228,17 +231,14 @@ func (w *worker) messages(i int32) {
 	k := &w.tcp.conns[i]
 	gen := k.gen
 	used := 0
-	for k.fd >= 0 && k.gen == gen && k.working < maxPipeline && len(k.out) < maxWrite {
+	for k.fd >= 0 && k.gen == gen && k.takes() {
 		b := k.in[used:]
-		if len(b) < 2 {
+		n := wholeMessage(b)
+		if n < 0 {
 			break
 		}
-		n := int(binary.BigEndian.Uint16(b))
 		if n == 0 {
 			k.why, k.eof = errProto, true
-			break
-		}
-		if len(b) < 2+n {
 			break
 		}
 		used += 2 + n
@@ -252,6 +252,27 @@ func (w *worker) messages(i int32) {
 	}
 	k.in = append(k.in[:0], k.in[used:]...)
 	w.settle(i)
+	// What was sent at once has made room, and no event will tell.
+	if used > 0 && k.fd >= 0 && k.gen == gen && k.takes() && wholeMessage(k.in) >= 0 {
+		w.later = append(w.later, i)
+	}
+}
+
+// takes reports whether further questions of the connection may be looked at.
+func (k *conn) takes() bool {
+	return k.working < maxPipeline && len(k.out) < maxWrite && k.why != errProto
+}
+
+// wholeMessage gives the length of the message that b begins with, -1 if it is
+// not whole.
+func wholeMessage(b []byte) int {
+	if len(b) < 2 {
+		return -1
+	}
+	if n := int(binary.BigEndian.Uint16(b)); len(b) >= 2+n {
+		return n
+	}
+	return -1
 }
 
 // settle writes what can be written, closes a finished connection, and reads

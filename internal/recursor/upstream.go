@@ -85,6 +85,7 @@ type upConn struct {
 	in, out   []byte
 	tokens    map[uint16]resolver.Token // by message ID
 	last      resolver.Time
+	mute      bool // a question was given up since it said something last
 }
 
 // upstream implements resolver.Net.
@@ -287,7 +288,11 @@ func (u *upstream) Cancel(token resolver.Token) {
 	}
 	delete(u.where, token)
 	if p.tcp {
-		delete(u.conns[p.index].tokens, p.id)
+		// A path that has forgotten the connection, or a server that does not
+		// read, must not get further questions: they would be lost, and pile up.
+		c := &u.conns[p.index]
+		delete(c.tokens, p.id)
+		c.mute = true
 		return
 	}
 	u.close(p.index)
@@ -380,7 +385,7 @@ func (u *upstream) SendTCP(to netip.AddrPort, msg []byte, token resolver.Token) 
 	at := int32(-1)
 	for i := range u.conns {
 		c := &u.conns[i]
-		if c.fd >= 0 && c.to == to && len(c.tokens) < maxOnConn {
+		if c.fd >= 0 && c.to == to && !c.mute && len(c.tokens) < maxOnConn {
 			if _, taken := c.tokens[id]; !taken {
 				at = int32(i)
 				break
@@ -554,7 +559,7 @@ func (u *upstream) readConn(i int32) {
 		return
 	}
 	c.in = append(c.in, u.w.buf[:n]...)
-	c.last = u.w.now
+	c.last, c.mute = u.w.now, false
 	gen := c.gen
 	for c.fd >= 0 && c.gen == gen && len(c.in) >= 2 {
 		l := int(binary.BigEndian.Uint16(c.in))
@@ -579,7 +584,7 @@ func (u *upstream) readConn(i int32) {
 // sweep closes connections that nobody used for a while.
 func (u *upstream) sweep(w *worker) {
 	for i := range u.conns {
-		if c := &u.conns[i]; c.fd >= 0 && len(c.tokens) == 0 && w.now-c.last > upIdle {
+		if c := &u.conns[i]; c.fd >= 0 && len(c.tokens) == 0 && (c.mute || w.now-c.last > upIdle) {
 			u.hangUp(int32(i))
 		}
 	}

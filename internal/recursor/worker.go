@@ -286,6 +286,9 @@ func (w *worker) panicked(p any) {
 	w.serving = 0
 	w.motion = 0
 	w.eng = policy.New(w.cfg, w.s.policy.Load(), &w.store, &w.up, w, events{w}, random{}, w.notePolicy)
+	if w.roll != nil {
+		w.roll.asking = -1 // its question is gone; r.next says when to try again
+	}
 	for _, q := range w.queries {
 		if !q.active {
 			continue
