@@ -551,3 +551,47 @@ func TestWrittenInPlace(t *testing.T) {
 		}
 	}
 }
+
+// TestUnreadableForAWhile: new data that the server may not read yet count as
+// soon as it may; until then the old ones do, and the log has one line of it.
+func TestUnreadableForAWhile(t *testing.T) {
+	testbin.NeedRoot(t)
+	bin := testbin.Dir(t, "tinydns", "tinydns-data")
+	root := tempRoot(t)
+	write := func(address string) {
+		os.WriteFile(filepath.Join(root, "data"), []byte(".z.test:192.0.2.1:a\n+www.z.test:"+address+"\n"), 0o644)
+		cmd := exec.Command(bin + "/tinydns-data")
+		cmd.Dir = root
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("tinydns-data: %v %s", err, out)
+		}
+	}
+	write("10.0.0.1")
+	start(t, bin+"/tinydns", "127.0.0.61", root).discard()
+	has := func(last byte) bool {
+		return bytes.Contains(ask(t, "127.0.0.61:53", makeQuery("www.z.test", dns.TypeA, false, 7)), []byte{0, 4, 10, 0, 0, last})
+	}
+	if !has(1) {
+		t.Fatal("no answer at first")
+	}
+	// as another tool may publish: with rights of its own
+	other := tempRoot(t)
+	os.Rename(filepath.Join(root, "data.cdb"), filepath.Join(other, "old"))
+	write("10.0.0.2")
+	os.Rename(filepath.Join(root, "data.cdb"), filepath.Join(other, "new"))
+	os.Chmod(filepath.Join(other, "new"), 0o600)
+	os.Remove(filepath.Join(root, "data.idx"))
+	os.Rename(filepath.Join(other, "new"), filepath.Join(root, "data.cdb"))
+	for range 30 {
+		if !has(1) {
+			t.Fatal("the old data do not count, or the new ones may be read")
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	os.Chmod(filepath.Join(root, "data.cdb"), 0o644)
+	for end := time.Now().Add(10 * time.Second); !has(2); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("what may be read now does not count")
+		}
+	}
+}
