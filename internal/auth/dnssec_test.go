@@ -588,3 +588,32 @@ func ednsQuery(t testing.TB, name string, typ dns.Type, bits uint16, version int
 	}
 	return p
 }
+
+// TestNSEC3ParametersStay: questions about a zone that is hashed with too many
+// iterations, or whose apex is not the same for everybody, leave the parameters
+// of other zones alone.
+func TestNSEC3ParametersStay(t *testing.T) {
+	zone := func(name, more string) string {
+		return "Z" + name + ":ns." + name + ":h." + name + ":1\n&" + name + ":192.0.2.1:ns." + name + "\n+www." + name + ":192.0.2.2\n" + more
+	}
+	all := sign(t, zone("a.test", ""), "a.test", bySignNSEC3, dnssec.NSEC3Params{Salt: []byte{1}}) +
+		sign(t, zone("many.test", ""), "many.test", bySignNSEC3, dnssec.NSEC3Params{Iterations: 600, Salt: []byte{2}}) +
+		sign(t, zone("loc.test", "%lo:10\n+loc.test:192.0.2.9:300::lo\n"), "loc.test", bySignNSEC3, dnssec.NSEC3Params{Iterations: 3, Salt: []byte{3}})
+	d := compile(t, all)
+	answer := func(a *Answerer, name string) string {
+		q := question(t, name, dns.TypeA)
+		q.DO, q.Limit = true, 4096
+		msg, _ := a.Answer(nil, d, q)
+		return string(msg)
+	}
+	var used Answerer
+	for _, other := range []string{"nx.many.test", "nx.loc.test", "nx.a.test", "nx.many.test"} {
+		answer(&used, other)
+		for _, name := range []string{"nx1.a.test", "www.a.test", "nx2.x.a.test"} {
+			var fresh Answerer
+			if got, want := answer(&used, name), answer(&fresh, name); got != want {
+				t.Errorf("%s after %s: %d bytes, not the %d of a fresh one", name, other, len(got), len(want))
+			}
+		}
+	}
+}
