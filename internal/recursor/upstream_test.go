@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"bulkhead/internal/dns"
 	"bulkhead/internal/resolver"
 )
 
@@ -233,4 +234,50 @@ func listen(t *testing.T, ip string) *net.UDPConn {
 	}
 	t.Cleanup(func() { c.Close() })
 	return c
+}
+
+// TestMuteConnection: a connection on which a question was given up gets no
+// further ones before it has said something, and is closed.
+func TestMuteConnection(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // it accepts, and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	w, _ := bench(t, nil)
+	w.s.set.Send4 = netip.MustParseAddr("127.0.0.1")
+	defer w.up.dropAll()
+	to := l.Addr().(*net.TCPAddr).AddrPort()
+	open := func() (n int) {
+		for i := range w.up.conns {
+			if w.up.conns[i].fd >= 0 {
+				n++
+			}
+		}
+		return n
+	}
+	send := func(token resolver.Token) {
+		t.Helper()
+		msg := ask(t, "www.example.test", dns.TypeA, false)
+		msg[1] = byte(token) // ID
+		if !w.up.SendTCP(to, msg, token) {
+			t.Fatal("not sent")
+		}
+	}
+	before := open()
+	send(1)
+	send(2)
+	if n := open() - before; n != 1 {
+		t.Fatalf("%d connections for two questions", n)
+	}
+	w.up.Cancel(1)
+	send(3)
+	if n := open() - before; n != 2 {
+		t.Errorf("%d connections after one has kept silent, want another one", n)
+	}
+	w.up.Cancel(2)
+	w.up.sweep(w)
+	if n := open() - before; n != 1 {
+		t.Errorf("%d connections after the sweep, want the one with a question out", n)
+	}
 }
