@@ -135,8 +135,10 @@ func (f *File[T]) open() {
 func (f *File[T]) replace() (err error) {
 	// whoever writes into the file meanwhile must not end the process
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	var b []byte
 	defer func() {
 		if p := recover(); p != nil {
+			mapfile.Unmap(b)
 			err = errChanged
 		}
 	}()
@@ -145,8 +147,7 @@ func (f *File[T]) replace() (err error) {
 		return err
 	}
 	defer file.Close()
-	b, err := mapfile.Map(file)
-	if err != nil {
+	if b, err = mapfile.Map(file); err != nil {
 		return err
 	}
 	v, err := f.load(b)

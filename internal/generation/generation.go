@@ -196,8 +196,10 @@ func reason(err error) string {
 func (s *Store) load() (err error) {
 	// whoever writes into the files meanwhile must not end the process
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	var c []byte
 	defer func() {
 		if p := recover(); p != nil {
+			mapfile.Unmap(c)
 			err = zindex.ErrFormat
 		}
 	}()
@@ -207,8 +209,7 @@ func (s *Store) load() (err error) {
 	}
 	defer f.Close()
 	id := identify(func(st *syscall.Stat_t) error { return syscall.Fstat(int(f.Fd()), st) })
-	c, err := mapfile.Map(f)
-	if err != nil {
+	if c, err = mapfile.Map(f); err != nil {
 		return err
 	}
 	zid := zindex.Identity{Size: uint64(id.size), Inode: id.ino, MTime: id.mtime}

@@ -346,6 +346,7 @@ func (l *Layer) apply(q *resolver.Question, a *resolver.Answer, r *rpz.Rule, nam
 			out.RRs = append(out.RRs, clone(&a.RRs[i]))
 		}
 	}
+	before := len(out.RRs)
 	switch r.Action {
 	case rpz.NXDomain:
 		out.RCode = dns.RCodeNXDomain
@@ -378,7 +379,7 @@ func (l *Layer) apply(q *resolver.Question, a *resolver.Answer, r *rpz.Rule, nam
 			l.follow(q, &out, target, maxStops)
 			return
 		}
-		if q.Type == dns.TypeAAAA && len(l.cfg.DNS64) > 0 && out.RCode == 0 && len(out.RRs) == at && !(q.CD && q.DO) {
+		if q.Type == dns.TypeAAAA && len(l.cfg.DNS64) > 0 && out.RCode == 0 && len(out.RRs) == before && !(q.CD && q.DO) {
 			// DNS64 of what the policy has put there
 			made := out
 			for _, rec := range r.Records {

@@ -165,8 +165,8 @@ func (w *worker) release(q *query) {
 	w.free = append(w.free, q.place)
 }
 
-// clientTable counts what each client prefix has at work. An IPv4 client is an address, an IPv6 client a /56, what one household gets
-// (RFC 6177).
+// clientTable counts what each client prefix has at work. An IPv4 client is an
+// address, an IPv6 client a /56, what one household gets (RFC 6177).
 type clientTable struct {
 	m      map[netip.Prefix]*clientState
 	asking int // those with questions at work

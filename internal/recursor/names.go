@@ -26,6 +26,10 @@ type nameWatch struct {
 
 const nameEvents = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF | unix.IN_ONLYDIR
 
+// maxRereads bounds how often ip is read in a row while folders come and go in
+// it; each one that comes later is an event.
+const maxRereads = 10
+
 func (n *nameWatch) open() {
 	n.fd = -1
 	if fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK); err == nil {
@@ -80,7 +84,7 @@ func (s *Server) loadNames() {
 	l, _ := access.Load(os.DirFS("ip"))
 	// A folder below is read once more if it was not watched then: what came in
 	// between would be missed.
-	for tries := 0; n.fd >= 0 && n.watch(l.Dirs) && tries < 10; tries++ {
+	for tries := 0; n.fd >= 0 && n.watch(l.Dirs) && tries < maxRereads; tries++ {
 		l, _ = access.Load(os.DirFS("ip"))
 	}
 	s.allowed.Store(l)

@@ -10,7 +10,8 @@
 //	udp.go       clients' datagrams, in batches
 //	hand.go      from the thread that received a question to its name's
 //	tcp.go       clients' connections
-//	clients.go   questions at work, fairness, rate limits
+//	clients.go   questions at work, fairness
+//	rates.go     RATELIMIT
 //	reply.go     screening of queries, answers, EDNS options
 //	upstream.go  questions to servers, implementing resolver.Net
 //	store.go     the cache as the engine sees it
